@@ -1,0 +1,238 @@
+//! Two sessions and a network that drops, shuffles, repeats and damages, with restarts in between.
+//!
+//! Whatever happens:
+//! * what is delivered was sent, by the other side, and is delivered once;
+//! * a refused frame leaves the exported state as it was;
+//! * the state stays bounded;
+//! * once the network heals, everything sent from then on arrives.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::BTreeSet;
+
+use crypto::{
+    Bundle, BundleInfo, Identity, InviteKind, InvitePrekeys, MAX_SESSION_LEN, Secret, Seed,
+    Session, Token, TokenSpec, join, respond,
+};
+use proptest::prelude::*;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+const START: u64 = 1_767_225_600;
+
+/// One step of a scenario; `usize`s choose among what is there, modulo its number.
+#[derive(Debug, Clone)]
+enum Step {
+    Send {
+        side: usize,
+        len: usize,
+    },
+    Deliver {
+        side: usize,
+        which: usize,
+    },
+    /// Delivers and keeps a copy in the network.
+    Repeat {
+        side: usize,
+        which: usize,
+    },
+    Drop {
+        side: usize,
+        which: usize,
+    },
+    Damage {
+        side: usize,
+        which: usize,
+        bit: usize,
+    },
+    Restart {
+        side: usize,
+    },
+    Wait {
+        seconds: u64,
+    },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let side = 0..2_usize;
+    prop_oneof![
+        6 => (side.clone(), prop_oneof![4 => 0..300_usize, 1 => 300..9000_usize])
+            .prop_map(|(side, len)| Step::Send { side, len }),
+        6 => (side.clone(), any::<usize>()).prop_map(|(side, which)| Step::Deliver { side, which }),
+        1 => (side.clone(), any::<usize>()).prop_map(|(side, which)| Step::Repeat { side, which }),
+        1 => (side.clone(), any::<usize>()).prop_map(|(side, which)| Step::Drop { side, which }),
+        1 => (side.clone(), any::<usize>(), any::<usize>())
+            .prop_map(|(side, which, bit)| Step::Damage { side, which, bit }),
+        1 => side.prop_map(|side| Step::Restart { side }),
+        1 => (0..100_000_u64).prop_map(|seconds| Step::Wait { seconds }),
+    ]
+}
+
+struct Party {
+    session: Session,
+    /// Numbers of the messages it received.
+    received: BTreeSet<u64>,
+    /// Frames on their way to it.
+    inbox: Vec<Vec<u8>>,
+    sent: u64,
+}
+
+struct World {
+    parties: [Party; 2],
+    rng: StdRng,
+    now: u64,
+}
+
+/// `side ‖ number ‖ filler`, so that a delivery tells where it comes from.
+fn content(side: usize, number: u64, len: usize) -> Vec<u8> {
+    let mut content = vec![u8::try_from(side).unwrap()];
+    content.extend_from_slice(&number.to_be_bytes());
+    content.resize(content.len() + len, 0xEE);
+    content
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let alice = Identity::from_seed(&Seed::from_secret(Secret::from_bytes([1; 32])));
+        let bob = Identity::from_seed(&Seed::from_secret(Secret::from_bytes([2; 32])));
+        let spec = TokenSpec {
+            kind: InviteKind::Contact,
+            approval: true,
+            expires_minutes: u32::MAX,
+            relays: Vec::new(),
+        };
+        let token = Token::mint(&alice, spec, &mut rng).unwrap();
+        let cert = alice.primary_cert(1, START, 0);
+        let prekeys = InvitePrekeys::generate(&cert, &token, &mut rng);
+        let bundle = Bundle::sign(&alice, &cert, &token, &prekeys, BundleInfo::default()).unwrap();
+        let cert = bob.primary_cert(1, START, 0);
+        let joined = join(&bob, &cert, &token, &bundle, b"", &mut rng).unwrap();
+        let responded = respond(&alice, &token, &prekeys, &joined.request).unwrap();
+        let party =
+            |session| Party { session, received: BTreeSet::new(), inbox: Vec::new(), sent: 0 };
+        Self { parties: [party(joined.session), party(responded.session)], rng, now: START }
+    }
+
+    fn send(&mut self, side: usize, len: usize) -> u64 {
+        let party = &mut self.parties[side];
+        let number = party.sent;
+        party.sent += 1;
+        let content = content(side, number, len);
+        let frame = party.session.encrypt(&content, self.now, &mut self.rng).unwrap();
+        self.parties[1 - side].inbox.push(frame);
+        number
+    }
+
+    /// Whether the frame was accepted; checks every invariant on the way.
+    fn deliver(&mut self, side: usize, frame: &[u8]) -> bool {
+        let sent_by_peer = self.parties[1 - side].sent;
+        let party = &mut self.parties[side];
+        let before = party.session.export();
+        match party.session.decrypt(frame, self.now) {
+            Ok(content) => {
+                assert_eq!(usize::from(content[0]), 1 - side, "reflected");
+                let number = u64::from_be_bytes(content[1..9].try_into().unwrap());
+                assert!(number < sent_by_peer, "never sent");
+                assert!(party.received.insert(number), "delivered twice");
+                assert!(party.session.export().len() <= MAX_SESSION_LEN);
+                true
+            }
+            Err(error) => {
+                assert!(!error.is_peer_fault(), "an honest peer was blamed: {error}");
+                assert_eq!(party.session.export(), before, "a refusal changed the state");
+                false
+            }
+        }
+    }
+
+    fn take(&mut self, side: usize, which: usize) -> Option<Vec<u8>> {
+        let inbox = &mut self.parties[side].inbox;
+        (!inbox.is_empty()).then(|| inbox.swap_remove(which % inbox.len()))
+    }
+
+    fn step(&mut self, step: &Step) {
+        match *step {
+            Step::Send { side, len } => {
+                self.send(side, len);
+            }
+            Step::Deliver { side, which } => {
+                if let Some(frame) = self.take(side, which) {
+                    self.deliver(side, &frame);
+                }
+            }
+            Step::Repeat { side, which } => {
+                if let Some(frame) = self.take(side, which) {
+                    self.deliver(side, &frame);
+                    assert!(!self.deliver(side, &frame), "accepted twice");
+                    self.parties[side].inbox.push(frame);
+                }
+            }
+            Step::Drop { side, which } => {
+                self.take(side, which);
+            }
+            Step::Damage { side, which, bit } => {
+                if let Some(mut frame) = self.take(side, which) {
+                    let bit = bit % (frame.len() * 8);
+                    frame[bit / 8] ^= 1 << (bit % 8);
+                    assert!(!self.deliver(side, &frame), "accepted a damaged frame");
+                    frame[bit / 8] ^= 1 << (bit % 8);
+                    self.parties[side].inbox.push(frame);
+                }
+            }
+            Step::Restart { side } => {
+                let party = &mut self.parties[side];
+                party.session = Session::import(&party.session.export()).unwrap();
+            }
+            Step::Wait { seconds } => self.now += seconds,
+        }
+    }
+
+    /// The network heals: each side's new messages arrive, in both directions.
+    fn heal(&mut self) {
+        for _ in 0..30 {
+            for side in [0, 1] {
+                let number = self.send(side, 10);
+                let frame = self.parties[1 - side].inbox.pop().unwrap();
+                assert!(self.deliver(1 - side, &frame), "lost on a healed network");
+                assert!(self.parties[1 - side].received.contains(&number));
+            }
+        }
+        let [bob, alice] = &self.parties;
+        assert!(bob.session.pq_epoch().abs_diff(alice.session.pq_epoch()) <= 1);
+        assert!(alice.session.pq_epoch() >= 1, "thirty rounds complete an epoch");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn whatever_the_network_does_messages_arrive_once_and_the_session_heals(
+        seed in any::<u64>(),
+        steps in proptest::collection::vec(step(), 0..250),
+    ) {
+        let mut world = World::new(seed);
+        for step in &steps {
+            world.step(step);
+        }
+        world.heal();
+    }
+
+    #[test]
+    fn no_decoder_panics_on_arbitrary_bytes(
+        bytes in proptest::collection::vec(any::<u8>(), 0..5000),
+        text in "\\PC{0,600}",
+    ) {
+        let world = World::new(1);
+        let [mut bob, _] = world.parties;
+        let before = bob.session.export();
+        assert!(bob.session.decrypt(&bytes, START).is_err());
+        assert!(bob.session.open_ephemeral(&bytes, START).is_err());
+        assert_eq!(bob.session.export(), before);
+        assert!(Token::decode(&bytes).is_err());
+        assert!(Token::parse(&text).is_err());
+        assert!(Session::import(&bytes).is_err());
+        assert!(crypto::DeviceCert::decode(&bytes).is_err());
+    }
+}

@@ -1,0 +1,79 @@
+//! What the fuzz targets share: the same two people and the same invite on every run.
+
+use crypto::{
+    Bundle, BundleInfo, Identity, InviteKind, InvitePrekeys, Joined, Secret, Seed, Session, Token,
+    TokenSpec, join, respond,
+};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+/// 2026-01-01T00:00:00Z in Unix seconds.
+pub const NOW: u64 = 1_767_225_600;
+
+/// An invite and both sides of the session it led to.
+pub struct World {
+    pub alice: Identity,
+    pub token: Token,
+    pub prekeys: InvitePrekeys,
+    pub bundle: Bundle,
+    pub request: Vec<u8>,
+    pub bob_session: Session,
+    pub alice_session: Session,
+    pub rng: StdRng,
+}
+
+fn identity(byte: u8) -> Identity {
+    Identity::from_seed(&Seed::from_secret(Secret::from_bytes([byte; 32])))
+}
+
+impl World {
+    /// Builds it, always the same.
+    pub fn new() -> Self {
+        let mut rng = StdRng::seed_from_u64(1);
+        let (alice, bob) = (identity(1), identity(2));
+        let spec = TokenSpec {
+            kind: InviteKind::Contact,
+            approval: true,
+            expires_minutes: u32::MAX,
+            relays: Vec::new(),
+        };
+        let token = Token::mint(&alice, spec, &mut rng).expect("a valid specification");
+        let cert = alice.primary_cert(1, NOW, 0);
+        let prekeys = InvitePrekeys::generate(&cert, &token, &mut rng);
+        let bundle = Bundle::sign(&alice, &cert, &token, &prekeys, BundleInfo::default())
+            .expect("parts of one account");
+        let cert = bob.primary_cert(1, NOW, 0);
+        let Joined { request, session } =
+            join(&bob, &cert, &token, &bundle, b"", &mut rng).expect("an honest bundle");
+        let responded = respond(&alice, &token, &prekeys, &request).expect("an honest request");
+        Self {
+            alice,
+            token,
+            prekeys,
+            bundle,
+            request,
+            bob_session: session,
+            alice_session: responded.session,
+            rng,
+        }
+    }
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Overwrites the front of `honest` with `data`, so that the fuzzer starts close to acceptance:
+/// the first two bytes say where.
+pub fn splice(honest: &[u8], data: &[u8]) -> Vec<u8> {
+    let mut out = honest.to_vec();
+    if let Some((at, patch)) = data.split_first_chunk::<2>() {
+        let at = usize::from(u16::from_be_bytes(*at)) % out.len().max(1);
+        for (byte, patch) in out.iter_mut().skip(at).zip(patch) {
+            *byte ^= patch;
+        }
+    }
+    out
+}
