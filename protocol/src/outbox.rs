@@ -1,0 +1,435 @@
+//! The outbox lane of one contact: what to send next, over what, and when to try again.
+//!
+//! 1. A frame is sealed once and stored; the lane keeps a light [`Parcel`] of it.
+//! 2. While the contact is connected, parcels go straight to it in batches, one at a time.
+//! 3. While it is not, the lane asks for a connection and hedges: after [`HEDGE`] without one,
+//!    or once the contact is known to be unreachable, frames are left at its relay.
+//! 4. The recipient's signed receipt ends a parcel. A relay's custody ends a receipt's parcel
+//!    and quiets any other until the contact comes back, or the custody runs out.
+//!
+//! # Invariants
+//! * The same bytes are sent on every attempt; a parcel is never sealed again.
+//! * At most one batch is in flight, so frames arrive in the order of their sending.
+//! * Only signed evidence removes a parcel. A failure to send is never taken for non-delivery.
+//!
+//! The lane is rebuilt from stored parcels at start; its retry state is not stored. Knows
+//! nothing of sessions or sockets. Spec: `docs/protocol/wire.md` §8.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Cx;
+use crate::ids::{EnvelopeId, MessageId};
+use crate::time::{DAY, HOUR, MINUTE, SECOND, Timestamp};
+use crate::wire::Wire;
+
+/// How long a frame waits for a connection before it is left at a relay as well.
+pub const HEDGE: u64 = 2 * SECOND;
+/// How long a contact that was unreachable is not dialled before the next frame goes to its
+/// relay at once.
+pub const DIAL_QUIET: u64 = 30 * SECOND;
+/// First wait after a failure; doubles up to [`BACKOFF_MAX`], with full jitter.
+pub const BACKOFF_MIN: u64 = SECOND;
+/// Longest wait between attempts.
+pub const BACKOFF_MAX: u64 = 5 * MINUTE;
+/// After a contact comes back, how long its relay has to hand over what it holds before the
+/// same frames are sent straight.
+pub const CUSTODY_GRACE: u64 = 5 * SECOND;
+/// How long before a custody runs out the frame is sent again.
+pub const CUSTODY_MARGIN: u64 = 12 * HOUR;
+/// How long a message is tried before it is given up.
+pub const LIFE: u64 = 30 * DAY;
+/// Keeping time asked of a relay, seconds.
+pub const TTL_SECONDS: u32 = 14 * 24 * 3600;
+/// Most frames in one batch.
+pub const MAX_BATCH: usize = 64;
+/// Most bytes in one batch.
+pub const MAX_BATCH_BYTES: usize = 160 * 1024;
+/// Most parcels waiting for one contact; sending more is refused.
+pub const MAX_PARCELS: usize = 10_000;
+/// How often a frame may stay out of the receipts of a node that answered before it is held
+/// undeliverable.
+pub const MAX_REFUSALS: u32 = 40;
+
+/// What a frame carries, as far as its delivery is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Class {
+    /// A message that a person sees ticks for.
+    Message(MessageId),
+    /// The handshake, cards: must arrive, shown nowhere.
+    Control,
+    /// Receipts: a relay's custody is enough.
+    Receipt,
+}
+
+/// A stored, sealed frame, without its bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parcel {
+    /// Position in the lane; rises with every frame for this contact.
+    pub order: u64,
+    /// Hash of the frame.
+    pub envelope: EnvelopeId,
+    /// Bytes of the frame.
+    pub size: u32,
+    /// What it carries.
+    pub class: Class,
+    /// When it was sealed.
+    pub sealed_at: Timestamp,
+    /// A relay signed that it keeps it until then.
+    pub custody_until: Option<Timestamp>,
+}
+
+impl Wire for Parcel {
+    const LIMIT: usize = 128;
+}
+
+/// What the shell should do for a lane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Ask for a connection.
+    Connect,
+    /// Send these straight.
+    Deliver(Vec<u64>),
+    /// Leave these at the contact's relay.
+    Deposit(Vec<u64>),
+}
+
+/// What the lane is waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flight {
+    None,
+    Delivering,
+    Depositing,
+}
+
+/// Why what waits is still waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// On its way now.
+    Sending,
+    /// A relay has it; the contact is away.
+    Custody,
+    /// The contact is away, and we know no relay of theirs.
+    NoMailbox,
+    /// The contact is away, and their relay does not answer or is full.
+    MailboxFailed,
+    /// The other node answered, but could not open it.
+    NotOpened,
+}
+
+/// The lane of one contact.
+#[derive(Clone, Debug)]
+pub struct Lane {
+    parcels: VecDeque<Tracked>,
+    flight: Flight,
+    connected: bool,
+    has_mailbox: bool,
+    connect_asked: Option<Timestamp>,
+    unreachable_since: Option<Timestamp>,
+    connected_since: Timestamp,
+    direct_failures: u32,
+    direct_after: Timestamp,
+    mailbox_failures: u32,
+    mailbox_after: Timestamp,
+}
+
+#[derive(Clone, Debug)]
+struct Tracked {
+    parcel: Parcel,
+    refusals: u32,
+    refused: bool,
+}
+
+impl Lane {
+    /// A lane with what the store holds for this contact, in order.
+    #[must_use]
+    pub fn restore(parcels: impl IntoIterator<Item = Parcel>, has_mailbox: bool) -> Self {
+        let tracked = |parcel| Tracked { parcel, refusals: 0, refused: false };
+        Self {
+            parcels: parcels.into_iter().map(tracked).collect(),
+            flight: Flight::None,
+            connected: false,
+            has_mailbox,
+            connect_asked: None,
+            unreachable_since: None,
+            connected_since: Timestamp(0),
+            direct_failures: 0,
+            direct_after: Timestamp(0),
+            mailbox_failures: 0,
+            mailbox_after: Timestamp(0),
+        }
+    }
+
+    /// Parcels that wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.parcels.len()
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.parcels.is_empty()
+    }
+
+    /// The parcels, in order.
+    pub fn parcels(&self) -> impl Iterator<Item = &Parcel> {
+        self.parcels.iter().map(|tracked| &tracked.parcel)
+    }
+
+    /// The order that the next parcel gets.
+    #[must_use]
+    pub fn next_order(&self) -> u64 {
+        self.parcels.back().map_or(1, |last| last.parcel.order + 1)
+    }
+
+    /// A new frame is stored.
+    pub fn push(&mut self, parcel: Parcel) {
+        self.parcels.push_back(Tracked { parcel, refusals: 0, refused: false });
+    }
+
+    /// The contact gave (or took back) a right to deposit.
+    pub fn set_mailbox(&mut self, has_mailbox: bool) {
+        if has_mailbox && !self.has_mailbox {
+            self.mailbox_failures = 0;
+            self.mailbox_after = Timestamp(0);
+        }
+        self.has_mailbox = has_mailbox;
+    }
+
+    /// A connection to the contact is open.
+    pub fn on_connected(&mut self, now: Timestamp) {
+        if !self.connected {
+            self.connected_since = now;
+        }
+        self.connected = true;
+        self.connect_asked = None;
+        self.unreachable_since = None;
+        self.direct_failures = 0;
+        self.direct_after = Timestamp(0);
+    }
+
+    /// The last connection closed.
+    pub fn on_disconnected(&mut self) {
+        self.connected = false;
+        self.connect_asked = None;
+    }
+
+    /// No address of the contact answered.
+    pub fn on_unreachable(&mut self, now: Timestamp) {
+        self.connected = false;
+        self.connect_asked = None;
+        self.unreachable_since = Some(now);
+    }
+
+    /// Whether a connection is open.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.connected
+    }
+
+    /// The recipient signed for these, over whatever path. Returns the parcels that are done.
+    pub fn on_delivered(&mut self, envelopes: &[EnvelopeId]) -> Vec<Parcel> {
+        self.remove(|parcel| envelopes.contains(&parcel.envelope))
+    }
+
+    /// A direct batch was answered: those of `sent` that were signed for are gone already (the
+    /// caller gave them to [`on_delivered`](Self::on_delivered)); the rest could not be opened
+    /// there, and wait.
+    pub fn on_deliver_answered(&mut self, sent: &[u64], cx: &mut Cx<'_>) {
+        self.flight = Flight::None;
+        let mut refused = false;
+        for tracked in &mut self.parcels {
+            if sent.contains(&tracked.parcel.order) {
+                tracked.refusals += 1;
+                tracked.refused = true;
+                refused = true;
+            }
+        }
+        if refused {
+            self.direct_failures += 1;
+            self.direct_after = cx.now.plus(backoff(self.direct_failures, cx));
+        } else {
+            self.direct_failures = 0;
+            self.direct_after = Timestamp(0);
+        }
+    }
+
+    /// A direct batch failed; whether the other node has it is unknown.
+    pub fn on_deliver_failed(&mut self, cx: &mut Cx<'_>) {
+        self.flight = Flight::None;
+        self.direct_failures += 1;
+        self.direct_after = cx.now.plus(backoff(self.direct_failures, cx));
+    }
+
+    /// The relay keeps this one until `until`. Returns the parcel as it should be stored, and
+    /// whether it is done with (a receipt's).
+    pub fn on_custody(&mut self, order: u64, until: Timestamp) -> Option<(Parcel, bool)> {
+        let index = self.parcels.iter().position(|tracked| tracked.parcel.order == order)?;
+        let parcel = &mut self.parcels[index].parcel;
+        parcel.custody_until = Some(until);
+        let parcel = parcel.clone();
+        let done = parcel.class == Class::Receipt;
+        if done {
+            self.parcels.remove(index);
+        }
+        Some((parcel, done))
+    }
+
+    /// A deposit ended. `taken` says whether the relay took any of it.
+    pub fn on_deposit_ended(&mut self, taken: bool, cx: &mut Cx<'_>) {
+        self.flight = Flight::None;
+        if taken {
+            self.mailbox_failures = 0;
+            self.mailbox_after = Timestamp(0);
+        } else {
+            self.mailbox_failures += 1;
+            self.mailbox_after = cx.now.plus(backoff(self.mailbox_failures, cx));
+        }
+    }
+
+    /// Removes a parcel that a person deleted.
+    pub fn forget(&mut self, message: MessageId) -> Vec<Parcel> {
+        self.remove(|parcel| parcel.class == Class::Message(message))
+    }
+
+    /// Removes and returns what was tried for longer than its life, or refused too often.
+    pub fn give_up(&mut self, now: Timestamp) -> Vec<Parcel> {
+        let mut given_up = Vec::new();
+        self.parcels.retain(|tracked| {
+            let old = now.since(tracked.parcel.sealed_at) >= LIFE;
+            let hopeless = tracked.refusals >= MAX_REFUSALS;
+            if old || hopeless {
+                given_up.push(tracked.parcel.clone());
+            }
+            !(old || hopeless)
+        });
+        given_up
+    }
+
+    /// What to do now, if anything. Call until it answers `None`.
+    pub fn next_action(&mut self, now: Timestamp) -> Option<Action> {
+        if self.flight != Flight::None || self.parcels.is_empty() {
+            return None;
+        }
+        if self.connected {
+            if now < self.direct_after {
+                return None;
+            }
+            let batch = self.batch(|tracked| self.due_direct(tracked, now));
+            return (!batch.is_empty()).then(|| {
+                self.flight = Flight::Delivering;
+                Action::Deliver(batch)
+            });
+        }
+        let quiet = self.unreachable_since.is_some_and(|since| now.since(since) < DIAL_QUIET);
+        let wants = self.parcels.iter().any(|tracked| needs_custody(tracked, now));
+        if !quiet && self.connect_asked.is_none() && (wants || self.unreachable_since.is_none()) {
+            self.connect_asked = Some(now);
+            return Some(Action::Connect);
+        }
+        if self.has_mailbox && now >= self.mailbox_after && self.hedge_over(now) {
+            let batch = self.batch(|tracked| needs_custody(tracked, now));
+            return (!batch.is_empty()).then(|| {
+                self.flight = Flight::Depositing;
+                Action::Deposit(batch)
+            });
+        }
+        None
+    }
+
+    /// When [`next_action`](Self::next_action) should be asked again without any other event.
+    #[must_use]
+    pub fn next_deadline(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.flight != Flight::None || self.parcels.is_empty() {
+            return None;
+        }
+        let mut deadlines = Vec::new();
+        if self.connected {
+            deadlines.push(self.direct_after);
+            if self.parcels.iter().any(|tracked| tracked.parcel.custody_until.is_some()) {
+                deadlines.push(self.connected_since.plus(CUSTODY_GRACE));
+            }
+        } else {
+            if let Some(asked) = self.connect_asked {
+                deadlines.push(asked.plus(HEDGE));
+            }
+            if let Some(since) = self.unreachable_since {
+                deadlines.push(since.plus(DIAL_QUIET));
+            }
+            if self.has_mailbox {
+                deadlines.push(self.mailbox_after);
+            }
+            let ends = self.parcels.iter().filter_map(|tracked| tracked.parcel.custody_until);
+            deadlines.extend(ends.map(|until| until.minus(CUSTODY_MARGIN)));
+        }
+        deadlines.into_iter().filter(|&deadline| deadline > now).min()
+    }
+
+    /// Why the frame with this order waits, and when it is tried again.
+    #[must_use]
+    pub fn why(&self, order: u64, now: Timestamp) -> (Waiting, Option<Timestamp>) {
+        let tracked = self.parcels.iter().find(|tracked| tracked.parcel.order == order);
+        let waiting = match tracked {
+            Some(tracked) if tracked.refused => Waiting::NotOpened,
+            Some(tracked) if !needs_custody(tracked, now) => Waiting::Custody,
+            _ if self.connected || self.flight != Flight::None => Waiting::Sending,
+            _ if !self.has_mailbox => Waiting::NoMailbox,
+            _ if self.mailbox_failures > 0 => Waiting::MailboxFailed,
+            _ => Waiting::Sending,
+        };
+        (waiting, self.next_deadline(now))
+    }
+
+    fn hedge_over(&self, now: Timestamp) -> bool {
+        match self.connect_asked {
+            Some(asked) => now.since(asked) >= HEDGE,
+            None => self.unreachable_since.is_some(),
+        }
+    }
+
+    fn due_direct(&self, tracked: &Tracked, now: Timestamp) -> bool {
+        needs_custody(tracked, now) || now.since(self.connected_since) >= CUSTODY_GRACE
+    }
+
+    fn batch(&self, due: impl Fn(&Tracked) -> bool) -> Vec<u64> {
+        let mut bytes = 0usize;
+        self.parcels
+            .iter()
+            .filter(|tracked| due(tracked))
+            .take(MAX_BATCH)
+            .take_while(|tracked| {
+                bytes += tracked.parcel.size as usize;
+                bytes <= MAX_BATCH_BYTES
+            })
+            .map(|tracked| tracked.parcel.order)
+            .collect()
+    }
+
+    fn remove(&mut self, done: impl Fn(&Parcel) -> bool) -> Vec<Parcel> {
+        let mut removed = Vec::new();
+        self.parcels.retain(|tracked| {
+            let gone = done(&tracked.parcel);
+            if gone {
+                removed.push(tracked.parcel.clone());
+            }
+            !gone
+        });
+        removed
+    }
+}
+
+fn needs_custody(tracked: &Tracked, now: Timestamp) -> bool {
+    tracked.parcel.custody_until.is_none_or(|until| now >= until.minus(CUSTODY_MARGIN))
+}
+
+fn backoff(failures: u32, cx: &mut Cx<'_>) -> u64 {
+    let ceiling = BACKOFF_MIN.saturating_mul(1 << failures.min(16)).min(BACKOFF_MAX);
+    // Full jitter, but never less than a quarter of a second: a failing peer is not hammered.
+    250 + cx.rng.next_u64() % ceiling
+}
+
+#[cfg(test)]
+#[path = "outbox/tests.rs"]
+mod tests;

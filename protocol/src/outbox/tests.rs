@@ -1,0 +1,138 @@
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use super::*;
+
+const NOW: Timestamp = Timestamp(1_000_000_000);
+
+fn parcel(order: u64) -> Parcel {
+    Parcel {
+        order,
+        envelope: EnvelopeId([u8::try_from(order % 256).expect("below 256"); 16]),
+        size: 512,
+        class: Class::Message(MessageId([u8::try_from(order % 256).expect("below 256"); 16])),
+        sealed_at: NOW,
+        custody_until: None,
+    }
+}
+
+fn lane(orders: std::ops::RangeInclusive<u64>) -> Lane {
+    Lane::restore(orders.map(parcel), true)
+}
+
+fn at<T>(now: Timestamp, then: impl FnOnce(&mut Cx<'_>) -> T) -> T {
+    then(&mut Cx { now, rng: &mut StdRng::seed_from_u64(1) })
+}
+
+#[test]
+fn a_connected_contact_gets_one_batch_at_a_time_in_order() {
+    let mut lane = lane(1..=100);
+    lane.on_connected(NOW);
+    let Some(Action::Deliver(first)) = lane.next_action(NOW) else { panic!("delivers") };
+    assert_eq!(first, (1..=64).collect::<Vec<_>>());
+    assert_eq!(lane.next_action(NOW), None, "one in flight");
+    let ids: Vec<_> = first.iter().map(|&order| parcel(order).envelope).collect();
+    assert_eq!(lane.on_delivered(&ids).len(), 64);
+    at(NOW, |cx| lane.on_deliver_answered(&first, cx));
+    assert_eq!(lane.next_action(NOW), Some(Action::Deliver((65..=100).collect())));
+}
+
+#[test]
+fn an_absent_contact_is_dialled_and_hedged_to_its_relay() {
+    let mut lane = lane(1..=2);
+    assert_eq!(lane.next_action(NOW), Some(Action::Connect));
+    assert_eq!(lane.next_action(NOW), None);
+    assert_eq!(lane.next_deadline(NOW), Some(NOW.plus(HEDGE)));
+    assert_eq!(lane.next_action(NOW.plus(HEDGE)), Some(Action::Deposit(vec![1, 2])));
+}
+
+#[test]
+fn an_unreachable_contact_is_not_dialled_again_for_every_frame() {
+    let mut lane = lane(1..=1);
+    assert_eq!(lane.next_action(NOW), Some(Action::Connect));
+    lane.on_unreachable(NOW);
+    assert_eq!(lane.next_action(NOW), Some(Action::Deposit(vec![1])));
+    lane.on_custody(1, NOW.plus(DAY));
+    at(NOW, |cx| lane.on_deposit_ended(true, cx));
+    lane.push(parcel(2));
+    assert_eq!(lane.next_action(NOW.plus(1)), Some(Action::Deposit(vec![2])));
+}
+
+#[test]
+fn custody_quiets_a_message_until_the_contact_is_back_and_ends_a_receipt() {
+    let mut lane = lane(1..=1);
+    lane.push(Parcel { class: Class::Receipt, ..parcel(2) });
+    lane.on_unreachable(NOW);
+    assert_eq!(lane.next_action(NOW), Some(Action::Deposit(vec![1, 2])));
+    assert!(lane.on_custody(1, NOW.plus(14 * DAY)).is_some_and(|(_, done)| !done));
+    assert!(lane.on_custody(2, NOW.plus(14 * DAY)).is_some_and(|(_, done)| done));
+    at(NOW, |cx| lane.on_deposit_ended(true, cx));
+    assert_eq!(lane.next_action(NOW), None);
+    assert_eq!(lane.why(1, NOW).0, Waiting::Custody);
+
+    lane.on_connected(NOW.plus(HOUR));
+    assert_eq!(lane.next_action(NOW.plus(HOUR)), None, "the relay hands it over first");
+    let later = NOW.plus(HOUR).plus(CUSTODY_GRACE);
+    assert_eq!(lane.next_deadline(NOW.plus(HOUR)), Some(later));
+    assert_eq!(lane.next_action(later), Some(Action::Deliver(vec![1])));
+}
+
+#[test]
+fn a_custody_about_to_run_out_is_renewed() {
+    let mut lane = lane(1..=1);
+    lane.on_unreachable(NOW);
+    lane.next_action(NOW);
+    lane.on_custody(1, NOW.plus(14 * DAY));
+    at(NOW, |cx| lane.on_deposit_ended(true, cx));
+    let due = NOW.plus(14 * DAY).minus(CUSTODY_MARGIN);
+    assert_eq!(lane.next_action(due), Some(Action::Connect));
+    lane.on_unreachable(due);
+    assert_eq!(lane.next_action(due), Some(Action::Deposit(vec![1])));
+}
+
+#[test]
+fn failures_back_off_and_nothing_is_removed_without_evidence() {
+    let mut lane = lane(1..=3);
+    lane.on_connected(NOW);
+    for _ in 0..5 {
+        let at_now = lane.direct_after.max(NOW);
+        assert!(matches!(lane.next_action(at_now), Some(Action::Deliver(_))));
+        at(at_now, |cx| lane.on_deliver_failed(cx));
+        assert_eq!(lane.next_action(at_now), None, "waits");
+        assert!(
+            lane.next_deadline(at_now).is_some_and(|next| next.since(at_now) <= BACKOFF_MAX + 250)
+        );
+    }
+    assert_eq!(lane.len(), 3);
+}
+
+#[test]
+fn a_frame_that_is_never_opened_is_given_up_and_one_too_old_as_well() {
+    let mut lane = lane(1..=1);
+    lane.on_connected(NOW);
+    for _ in 0..MAX_REFUSALS {
+        at(NOW, |cx| lane.on_deliver_answered(&[1], cx));
+    }
+    assert_eq!(lane.why(1, NOW).0, Waiting::NotOpened);
+    assert_eq!(lane.give_up(NOW).len(), 1);
+    lane.push(parcel(2));
+    assert_eq!(lane.give_up(NOW.plus(LIFE - 1)).len(), 0);
+    assert_eq!(lane.give_up(NOW.plus(LIFE)).len(), 1);
+}
+
+#[test]
+fn a_batch_is_bounded_in_bytes() {
+    let large = |order| Parcel { size: 32 * 1024, ..parcel(order) };
+    let mut lane = Lane::restore((1..=20).map(large), true);
+    lane.on_connected(NOW);
+    assert_eq!(lane.next_action(NOW), Some(Action::Deliver((1..=5).collect())));
+}
+
+#[test]
+fn without_a_relay_the_person_is_told() {
+    let mut lane = Lane::restore([parcel(1)], false);
+    lane.next_action(NOW);
+    lane.on_unreachable(NOW);
+    assert_eq!(lane.next_action(NOW), None);
+    assert_eq!(lane.why(1, NOW), (Waiting::NoMailbox, Some(NOW.plus(DIAL_QUIET))));
+}

@@ -1,0 +1,447 @@
+//! The machine that deals out challenges and judges answers.
+//!
+//! A challenge is `live` from [`Registrar::challenge`] until it is answered, replaced by
+//! another challenge of the same account, burnt by its last wrong answer, undeliverable, or
+//! ten minutes old. Nothing leads back to `live`.
+//!
+//! Everything here lives in the relay's memory: the address has to be known for a resend, and
+//! is not to be at rest. A restart therefore ends live challenges and forgets the counters,
+//! which nobody but the operator can cause.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+
+use hmac::{Hmac, KeyInit, Mac};
+use rand_core::CryptoRng;
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use super::identifier::{Identifier, IdentifierHash};
+use super::proof;
+use super::wire::{CODE_DIGITS, Challenged, RegisterRefusal, SentVia};
+use crate::Cx;
+use crate::ids::{AccountId, ChallengeId, RelayId};
+use crate::mailbox::wire::Proof;
+use crate::time::{DAY, HOUR, MINUTE, SECOND, Timestamp};
+
+/// Waiting time named when the relay as a whole is at a bound.
+const AT_CAPACITY_RETRY: u64 = MINUTE;
+
+/// The numbers of a relay's registration, all changeable by its operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// How long a code is good, milliseconds.
+    pub code_lifetime: u64,
+    /// Wrong answers until a challenge is burnt.
+    pub attempts: u8,
+    /// Waiting time before the second send, milliseconds; doubles with every further one.
+    pub resend_after: u64,
+    /// Most sends of one challenge, the first included.
+    pub max_sends: u8,
+    /// Most challenges of one identifier in an hour.
+    pub challenges_per_hour: usize,
+    /// Most codes sent to one identifier in a day.
+    pub sends_per_day: usize,
+    /// Most challenges of one account key in a day.
+    pub account_challenges_per_day: usize,
+    /// Most codes sent by the relay in an hour: a cap on what pumping can cost.
+    pub relay_sends_per_hour: usize,
+    /// Most codes sent by the relay in a day.
+    pub relay_sends_per_day: usize,
+    /// Most live challenges, and most identifiers and accounts that are counted. At the bound
+    /// newcomers are refused: registration fails closed.
+    pub max_tracked: usize,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            code_lifetime: 10 * MINUTE,
+            attempts: 5,
+            resend_after: 30 * SECOND,
+            max_sends: 5,
+            challenges_per_hour: 3,
+            sends_per_day: 10,
+            account_challenges_per_day: 10,
+            relay_sends_per_hour: 2_000,
+            relay_sends_per_day: 20_000,
+            max_tracked: 100_000,
+        }
+    }
+}
+
+/// The relay's registration secrets.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct Keys {
+    /// Hashes codes.
+    pub otp: [u8; 32],
+    /// Hashes identifiers.
+    pub pepper: [u8; 32],
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keys(..)")
+    }
+}
+
+/// Six digits on their way to a person. Wiped when dropped.
+#[derive(Clone)]
+pub struct Code(Zeroizing<String>);
+
+impl Code {
+    fn random<R: CryptoRng + ?Sized>(rng: &mut R) -> Self {
+        const CODES: u32 = 10u32.pow(CODE_DIGITS as u32);
+        // Rejection keeps every code equally likely.
+        const FAIR: u32 = u32::MAX - u32::MAX % CODES;
+        loop {
+            let drawn = rng.next_u32();
+            if drawn < FAIR {
+                return Self(Zeroizing::new(format!(
+                    "{:0width$}",
+                    drawn % CODES,
+                    width = CODE_DIGITS
+                )));
+            }
+        }
+    }
+
+    /// The digits, for a driver.
+    #[must_use]
+    pub fn digits(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Code(..)")
+    }
+}
+
+/// A code that the shell now has to send.
+#[derive(Debug, Clone)]
+pub struct Dispatch {
+    /// Which challenge it belongs to.
+    pub challenge: ChallengeId,
+    /// Where to.
+    pub identifier: Identifier,
+    /// What to send.
+    pub code: Code,
+}
+
+/// A live challenge. Holds the address because a resend needs it.
+#[derive(Debug)]
+pub struct Challenge {
+    account: AccountId,
+    identifier: Identifier,
+    nonce: [u8; 32],
+    code_hash: [u8; 32],
+    expires_at: Timestamp,
+    resend_after: Timestamp,
+    attempts_left: u8,
+    sends: u8,
+    via: SentVia,
+}
+
+/// Moments of something that is counted, oldest first; never longer than its largest limit.
+type Log = VecDeque<Timestamp>;
+
+/// The relay's side of registration.
+#[derive(Debug)]
+pub struct Registrar {
+    policy: Policy,
+    keys: Keys,
+    relay: RelayId,
+    challenges: BTreeMap<ChallengeId, Challenge>,
+    by_account: BTreeMap<AccountId, ChallengeId>,
+    identifier_challenges: BTreeMap<IdentifierHash, Log>,
+    identifier_sends: BTreeMap<IdentifierHash, Log>,
+    account_challenges: BTreeMap<AccountId, Log>,
+    relay_sends: Log,
+    swept: Timestamp,
+}
+
+impl Registrar {
+    /// A registrar with no live challenge.
+    #[must_use]
+    pub fn new(policy: Policy, keys: Keys, relay: RelayId) -> Self {
+        Self {
+            policy,
+            keys,
+            relay,
+            challenges: BTreeMap::new(),
+            by_account: BTreeMap::new(),
+            identifier_challenges: BTreeMap::new(),
+            identifier_sends: BTreeMap::new(),
+            account_challenges: BTreeMap::new(),
+            relay_sends: Log::new(),
+            swept: Timestamp::default(),
+        }
+    }
+
+    /// Deals out a challenge; the account's earlier one, if any, ends.
+    ///
+    /// # Errors
+    /// [`RegisterRefusal::TooSoon`] at any limit.
+    pub fn challenge(
+        &mut self,
+        account: AccountId,
+        identifier: Identifier,
+        via: SentVia,
+        cx: &mut Cx<'_>,
+    ) -> Result<(Challenged, Dispatch), RegisterRefusal> {
+        let now = cx.now;
+        self.sweep_if_due(now);
+        let hash = identifier.hash(&self.keys.pepper);
+        if let Some(live) = self.by_account.get(&account).and_then(|id| self.challenges.get(id))
+            && live.identifier == identifier
+        {
+            wait_until(live.resend_after, now)?;
+        }
+        self.may_challenge(account, hash, now)?;
+        self.may_send(hash, now)?;
+
+        if let Some(replaced) = self.by_account.remove(&account) {
+            self.challenges.remove(&replaced);
+        }
+        let id = ChallengeId::random(cx.rng);
+        let mut nonce = [0u8; 32];
+        cx.rng.fill_bytes(&mut nonce);
+        let code = Code::random(cx.rng);
+        let challenge = Challenge {
+            account,
+            nonce,
+            code_hash: self.code_hash(code.digits(), account, &nonce),
+            expires_at: now.plus(self.policy.code_lifetime),
+            resend_after: now.plus(self.policy.resend_after),
+            attempts_left: self.policy.attempts,
+            sends: 1,
+            via,
+            identifier: identifier.clone(),
+        };
+        self.account_challenges.entry(account).or_default().push_back(now);
+        self.identifier_challenges.entry(hash).or_default().push_back(now);
+        self.count_send(hash, now);
+        let answer = challenge.told(id);
+        self.by_account.insert(account, id);
+        self.challenges.insert(id, challenge);
+        Ok((answer, Dispatch { challenge: id, identifier, code }))
+    }
+
+    /// Draws another code for a live challenge. The earlier code is good no more; tries and
+    /// expiry stay as they are.
+    ///
+    /// # Errors
+    /// [`RegisterRefusal::NoChallenge`], or [`RegisterRefusal::TooSoon`] before its time, at a
+    /// limit and after the last send.
+    pub fn resend(
+        &mut self,
+        account: AccountId,
+        id: ChallengeId,
+        cx: &mut Cx<'_>,
+    ) -> Result<(Challenged, Dispatch), RegisterRefusal> {
+        let now = cx.now;
+        self.sweep_if_due(now);
+        let live = self.live(account, id, now)?;
+        wait_until(live.resend_after, now)?;
+        if live.sends >= self.policy.max_sends {
+            return Err(too_soon(live.expires_at.since(now)));
+        }
+        let (identifier, nonce) = (live.identifier.clone(), live.nonce);
+        let hash = identifier.hash(&self.keys.pepper);
+        self.may_send(hash, now)?;
+        self.count_send(hash, now);
+
+        let code = Code::random(cx.rng);
+        let code_hash = self.code_hash(code.digits(), account, &nonce);
+        let first_wait = self.policy.resend_after;
+        let live = self.challenges.get_mut(&id).ok_or(RegisterRefusal::NoChallenge)?;
+        live.code_hash = code_hash;
+        live.resend_after = now.plus(first_wait.saturating_mul(1 << live.sends.min(16)));
+        live.sends = live.sends.saturating_add(1);
+        Ok((live.told(id), Dispatch { challenge: id, identifier, code }))
+    }
+
+    /// Judges an answer. Right or wrong, it is counted before it is compared.
+    ///
+    /// # Errors
+    /// [`RegisterRefusal::NoChallenge`], [`RegisterRefusal::WrongProof`] (no try is used: no
+    /// code was looked at), or [`RegisterRefusal::WrongCode`].
+    pub fn verify(
+        &mut self,
+        account: AccountId,
+        id: ChallengeId,
+        code: &str,
+        answer: &Proof,
+        now: Timestamp,
+    ) -> Result<IdentifierHash, RegisterRefusal> {
+        self.sweep_if_due(now);
+        let live = self.live(account, id, now)?;
+        if !proof::verifies(account, &live.nonce, self.relay, answer) {
+            return Err(RegisterRefusal::WrongProof);
+        }
+        let expected = live.code_hash;
+        let given = self.code_hash(code, account, &live.nonce);
+        let hash = live.identifier.hash(&self.keys.pepper);
+        let live = self.challenges.get_mut(&id).ok_or(RegisterRefusal::NoChallenge)?;
+        live.attempts_left = live.attempts_left.saturating_sub(1);
+        let attempts_left = live.attempts_left;
+        let right: bool = expected.ct_eq(&given).into();
+        if right || attempts_left == 0 {
+            self.end(id);
+        }
+        if right { Ok(hash) } else { Err(RegisterRefusal::WrongCode { attempts_left }) }
+    }
+
+    /// The code of this challenge could not be sent: it ends. The send stays counted, or a
+    /// failing driver would lift the limits.
+    pub fn undeliverable(&mut self, id: ChallengeId) {
+        self.end(id);
+    }
+
+    /// Forgets what is over. Costs a walk over everything that is counted, so the inputs do it
+    /// once a minute at most; no limit and no expiry depends on it.
+    pub fn sweep(&mut self, now: Timestamp) {
+        self.swept = now;
+        let over: Vec<_> = self
+            .challenges
+            .iter()
+            .filter(|(_, live)| live.expires_at <= now)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in over {
+            self.end(id);
+        }
+        prune(&mut self.identifier_challenges, now, HOUR);
+        prune(&mut self.identifier_sends, now, DAY);
+        prune(&mut self.account_challenges, now, DAY);
+        forget_before(&mut self.relay_sends, now.minus(DAY));
+    }
+
+    /// Live challenges.
+    #[must_use]
+    pub fn live_challenges(&self) -> usize {
+        self.challenges.len()
+    }
+
+    fn sweep_if_due(&mut self, now: Timestamp) {
+        if now.since(self.swept) >= MINUTE {
+            self.sweep(now);
+        }
+    }
+
+    fn live(
+        &self,
+        account: AccountId,
+        id: ChallengeId,
+        now: Timestamp,
+    ) -> Result<&Challenge, RegisterRefusal> {
+        self.challenges
+            .get(&id)
+            .filter(|live| live.account == account && live.expires_at > now)
+            .ok_or(RegisterRefusal::NoChallenge)
+    }
+
+    fn end(&mut self, id: ChallengeId) {
+        if let Some(ended) = self.challenges.remove(&id) {
+            self.by_account.remove(&ended.account);
+        }
+    }
+
+    fn may_challenge(
+        &self,
+        account: AccountId,
+        hash: IdentifierHash,
+        now: Timestamp,
+    ) -> Result<(), RegisterRefusal> {
+        let policy = &self.policy;
+        let full = self.challenges.len() >= policy.max_tracked
+            || self.identifier_sends.len() >= policy.max_tracked
+                && !self.identifier_sends.contains_key(&hash)
+            || self.account_challenges.len() >= policy.max_tracked
+                && !self.account_challenges.contains_key(&account);
+        if full {
+            return Err(too_soon(AT_CAPACITY_RETRY));
+        }
+        within(self.identifier_challenges.get(&hash), policy.challenges_per_hour, HOUR, now)?;
+        within(self.account_challenges.get(&account), policy.account_challenges_per_day, DAY, now)
+    }
+
+    fn may_send(&self, hash: IdentifierHash, now: Timestamp) -> Result<(), RegisterRefusal> {
+        let policy = &self.policy;
+        within(self.identifier_sends.get(&hash), policy.sends_per_day, DAY, now)?;
+        within(Some(&self.relay_sends), policy.relay_sends_per_hour, HOUR, now)?;
+        within(Some(&self.relay_sends), policy.relay_sends_per_day, DAY, now)
+    }
+
+    fn count_send(&mut self, hash: IdentifierHash, now: Timestamp) {
+        self.identifier_sends.entry(hash).or_default().push_back(now);
+        self.relay_sends.push_back(now);
+    }
+
+    /// HMAC-SHA256(otp key, code length (u8) ‖ code ‖ account ‖ nonce).
+    fn code_hash(&self, code: &str, account: AccountId, nonce: &[u8; 32]) -> [u8; 32] {
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(&self.keys.otp).expect("HMAC takes keys of any length");
+        mac.update(&[u8::try_from(code.len()).unwrap_or(u8::MAX)]);
+        mac.update(code.as_bytes());
+        mac.update(&account.0);
+        mac.update(nonce);
+        mac.finalize().into_bytes().into()
+    }
+}
+
+impl Challenge {
+    fn told(&self, id: ChallengeId) -> Challenged {
+        Challenged {
+            challenge: id,
+            nonce: self.nonce,
+            expires_at: self.expires_at,
+            resend_after: self.resend_after,
+            attempts_left: self.attempts_left,
+            sent_via: self.via,
+            development_code: None,
+        }
+    }
+}
+
+fn too_soon(millis: u64) -> RegisterRefusal {
+    RegisterRefusal::TooSoon { retry_ms: u32::try_from(millis.max(1)).unwrap_or(u32::MAX) }
+}
+
+fn wait_until(moment: Timestamp, now: Timestamp) -> Result<(), RegisterRefusal> {
+    if now < moment { Err(too_soon(moment.since(now))) } else { Ok(()) }
+}
+
+/// Whether one more fits: fewer than `most` in the `window` that ends now.
+fn within(
+    log: Option<&Log>,
+    most: usize,
+    window: u64,
+    now: Timestamp,
+) -> Result<(), RegisterRefusal> {
+    let Some(log) = log else { return Ok(()) };
+    // The entry that has to leave the window before another may enter.
+    let Some(blocking) = log.len().checked_sub(most).and_then(|index| log.get(index)) else {
+        return Ok(());
+    };
+    wait_until(blocking.plus(window), now)
+}
+
+fn forget_before(log: &mut Log, moment: Timestamp) {
+    while log.front().is_some_and(|at| *at <= moment) {
+        log.pop_front();
+    }
+}
+
+fn prune<K: Ord>(logs: &mut BTreeMap<K, Log>, now: Timestamp, window: u64) {
+    logs.retain(|_, log| {
+        forget_before(log, now.minus(window));
+        !log.is_empty()
+    });
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,320 @@
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use super::*;
+use crate::registration::wire::IdentifierKind;
+use crypto::identity::{Identity, Seed};
+use crypto::secret::Secret;
+use proptest::prelude::*;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+const RELAY: RelayId = RelayId([9; 32]);
+
+struct World {
+    registrar: Registrar,
+    rng: StdRng,
+    now: Timestamp,
+}
+
+struct Person {
+    identity: Identity,
+    account: AccountId,
+}
+
+fn person(byte: u8) -> Person {
+    let identity = Identity::from_seed(&Seed::from_secret(Secret::from_bytes([byte; 32])));
+    let account = AccountId(*identity.account().as_bytes());
+    Person { identity, account }
+}
+
+fn address(text: &str) -> Identifier {
+    Identifier::parse(IdentifierKind::Email, text).unwrap()
+}
+
+impl World {
+    fn new() -> Self {
+        Self::with(Policy::default())
+    }
+
+    fn with(policy: Policy) -> Self {
+        let keys = Keys { otp: [1; 32], pepper: [2; 32] };
+        Self {
+            registrar: Registrar::new(policy, keys, RELAY),
+            rng: StdRng::seed_from_u64(7),
+            now: Timestamp(1_000 * DAY),
+        }
+    }
+
+    fn challenge(
+        &mut self,
+        who: &Person,
+        to: &str,
+    ) -> Result<(Challenged, Dispatch), RegisterRefusal> {
+        let mut cx = Cx { now: self.now, rng: &mut self.rng };
+        self.registrar.challenge(who.account, address(to), SentVia::Console, &mut cx)
+    }
+
+    fn resend(
+        &mut self,
+        who: &Person,
+        id: ChallengeId,
+    ) -> Result<(Challenged, Dispatch), RegisterRefusal> {
+        let mut cx = Cx { now: self.now, rng: &mut self.rng };
+        self.registrar.resend(who.account, id, &mut cx)
+    }
+
+    fn verify(
+        &mut self,
+        who: &Person,
+        challenged: &Challenged,
+        code: &str,
+    ) -> Result<IdentifierHash, RegisterRefusal> {
+        let answer = proof::sign(&who.identity, &challenged.nonce, RELAY);
+        self.registrar.verify(who.account, challenged.challenge, code, &answer, self.now)
+    }
+}
+
+/// Six digits that are not these.
+fn other_than(code: &str) -> String {
+    format!("{:06}", (code.parse::<u32>().unwrap() + 1) % 1_000_000)
+}
+
+#[test]
+fn a_right_code_is_accepted_exactly_once() {
+    let (mut world, ada) = (World::new(), person(1));
+    let (challenged, dispatch) = world.challenge(&ada, "ada@example.org").unwrap();
+    let code = dispatch.code.digits().to_owned();
+    assert_eq!(
+        world.verify(&ada, &challenged, &code),
+        Ok(address("ada@example.org").hash(&[2; 32]))
+    );
+    assert_eq!(world.verify(&ada, &challenged, &code), Err(RegisterRefusal::NoChallenge));
+}
+
+#[test]
+fn five_wrong_codes_burn_the_challenge_even_for_the_right_one() {
+    let (mut world, ada) = (World::new(), person(1));
+    let (challenged, dispatch) = world.challenge(&ada, "ada@example.org").unwrap();
+    let wrong = other_than(dispatch.code.digits());
+    for attempts_left in (0..5).rev() {
+        assert_eq!(
+            world.verify(&ada, &challenged, &wrong),
+            Err(RegisterRefusal::WrongCode { attempts_left })
+        );
+    }
+    assert_eq!(
+        world.verify(&ada, &challenged, dispatch.code.digits()),
+        Err(RegisterRefusal::NoChallenge)
+    );
+}
+
+#[test]
+fn a_code_relayed_to_another_key_is_worthless() {
+    let (mut world, ada, eve) = (World::new(), person(1), person(2));
+    let (challenged, dispatch) = world.challenge(&ada, "ada@example.org").unwrap();
+    assert_eq!(
+        world.verify(&eve, &challenged, dispatch.code.digits()),
+        Err(RegisterRefusal::NoChallenge)
+    );
+    let forged = proof::sign(&eve.identity, &challenged.nonce, RELAY);
+    assert_eq!(
+        world.registrar.verify(
+            ada.account,
+            challenged.challenge,
+            dispatch.code.digits(),
+            &forged,
+            world.now
+        ),
+        Err(RegisterRefusal::WrongProof)
+    );
+    assert!(world.verify(&ada, &challenged, dispatch.code.digits()).is_ok());
+}
+
+#[test]
+fn a_proof_for_another_relay_is_wrong() {
+    let (mut world, ada) = (World::new(), person(1));
+    let (challenged, dispatch) = world.challenge(&ada, "ada@example.org").unwrap();
+    let elsewhere = proof::sign(&ada.identity, &challenged.nonce, RelayId([8; 32]));
+    let answer = world.registrar.verify(
+        ada.account,
+        challenged.challenge,
+        dispatch.code.digits(),
+        &elsewhere,
+        world.now,
+    );
+    assert_eq!(answer, Err(RegisterRefusal::WrongProof));
+}
+
+#[test]
+fn a_code_dies_after_ten_minutes() {
+    let (mut world, ada) = (World::new(), person(1));
+    let (challenged, dispatch) = world.challenge(&ada, "ada@example.org").unwrap();
+    world.now = world.now.plus(10 * MINUTE);
+    assert_eq!(
+        world.verify(&ada, &challenged, dispatch.code.digits()),
+        Err(RegisterRefusal::NoChallenge)
+    );
+    assert_eq!(world.registrar.live_challenges(), 0);
+}
+
+#[test]
+fn a_newer_challenge_ends_the_older_one() {
+    let (mut world, ada) = (World::new(), person(1));
+    let (first, dispatch) = world.challenge(&ada, "ada@example.org").unwrap();
+    let (second, _) = world.challenge(&ada, "ada@example.net").unwrap();
+    assert_ne!(first.challenge, second.challenge);
+    assert_eq!(
+        world.verify(&ada, &first, dispatch.code.digits()),
+        Err(RegisterRefusal::NoChallenge)
+    );
+    assert_eq!(world.registrar.live_challenges(), 1);
+}
+
+#[test]
+fn resending_backs_off_and_the_older_code_dies() {
+    let (mut world, ada) = (World::new(), person(1));
+    let (mut challenged, mut dispatch) = world.challenge(&ada, "ada@example.org").unwrap();
+    assert_eq!(
+        world.challenge(&ada, "ada@example.org").unwrap_err(),
+        RegisterRefusal::TooSoon { retry_ms: 30_000 }
+    );
+    for wait in [30, 60, 120, 240] {
+        assert_eq!(challenged.resend_after, world.now.plus(wait * SECOND));
+        world.now = world.now.plus(wait * SECOND - 1);
+        assert_eq!(
+            world.resend(&ada, challenged.challenge).unwrap_err(),
+            RegisterRefusal::TooSoon { retry_ms: 1 }
+        );
+        world.now = world.now.plus(1);
+        let older = dispatch.code.digits().to_owned();
+        (challenged, dispatch) = world.resend(&ada, challenged.challenge).unwrap();
+        assert_ne!(older, dispatch.code.digits());
+    }
+    world.now = challenged.resend_after;
+    assert!(matches!(
+        world.resend(&ada, challenged.challenge),
+        Err(RegisterRefusal::TooSoon { .. } | RegisterRefusal::NoChallenge)
+    ));
+}
+
+#[test]
+fn resending_gives_no_more_tries() {
+    let (mut world, ada) = (World::new(), person(1));
+    let (challenged, dispatch) = world.challenge(&ada, "ada@example.org").unwrap();
+    let wrong = other_than(dispatch.code.digits());
+    let _ = world.verify(&ada, &challenged, &wrong);
+    world.now = world.now.plus(30 * SECOND);
+    let (again, _) = world.resend(&ada, challenged.challenge).unwrap();
+    assert_eq!(again.attempts_left, 4);
+    assert_eq!(again.expires_at, challenged.expires_at);
+}
+
+#[test]
+fn an_identifier_has_three_challenges_an_hour_whoever_asks() {
+    let mut world = World::new();
+    for asker in 1..=3 {
+        assert!(world.challenge(&person(asker), "ada@example.org").is_ok());
+    }
+    assert_eq!(
+        world.challenge(&person(4), "Ada@EXAMPLE.org").unwrap_err(),
+        RegisterRefusal::TooSoon { retry_ms: 3_600_000 }
+    );
+    assert!(world.challenge(&person(4), "ben@example.org").is_ok());
+    world.now = world.now.plus(HOUR);
+    assert!(world.challenge(&person(5), "ada@example.org").is_ok());
+}
+
+#[test]
+fn an_identifier_is_sent_ten_codes_a_day() {
+    let mut world = World::new();
+    let mut sent = 0;
+    for hour in 0..23u8 {
+        for asker in 0..3u8 {
+            let who = person(1 + hour * 3 + asker);
+            sent += usize::from(world.challenge(&who, "ada@example.org").is_ok());
+        }
+        world.now = world.now.plus(HOUR);
+    }
+    assert_eq!(sent, 10);
+}
+
+#[test]
+fn the_relay_as_a_whole_has_a_spending_cap_and_bounded_memory() {
+    let mut world = World::with(Policy { relay_sends_per_hour: 5, ..Policy::default() });
+    for n in 0..5u8 {
+        assert!(world.challenge(&person(n), &format!("p{n}@example.org")).is_ok());
+    }
+    assert!(world.challenge(&person(9), "p9@example.org").is_err());
+
+    let mut world = World::with(Policy { max_tracked: 5, ..Policy::default() });
+    for n in 0..5u8 {
+        assert!(world.challenge(&person(n), &format!("p{n}@example.org")).is_ok());
+    }
+    assert!(world.challenge(&person(9), "p9@example.org").is_err());
+}
+
+#[test]
+fn an_undeliverable_challenge_ends_but_stays_counted() {
+    let (mut world, ada) = (World::new(), person(1));
+    let (challenged, dispatch) = world.challenge(&ada, "ada@example.org").unwrap();
+    world.registrar.undeliverable(challenged.challenge);
+    assert_eq!(
+        world.verify(&ada, &challenged, dispatch.code.digits()),
+        Err(RegisterRefusal::NoChallenge)
+    );
+    assert!(world.challenge(&ada, "ada@example.org").is_ok());
+    assert!(world.challenge(&ada, "ada@example.org").is_err(), "back-off of the second");
+}
+
+#[test]
+fn nothing_secret_is_in_debug() {
+    let (mut world, ada) = (World::new(), person(1));
+    let (_, dispatch) = world.challenge(&ada, "ada@example.org").unwrap();
+    let shown = format!("{dispatch:?} {:?}", world.registrar.keys);
+    assert!(!shown.contains(dispatch.code.digits()), "{shown}");
+    assert!(!shown.contains("ada"), "{shown}");
+}
+
+proptest! {
+    #[test]
+    fn codes_are_six_digits(seed in any::<u64>()) {
+        let code = Code::random(&mut StdRng::seed_from_u64(seed));
+        prop_assert_eq!(code.digits().len(), CODE_DIGITS);
+        prop_assert!(code.digits().bytes().all(|b| b.is_ascii_digit()));
+    }
+
+    /// Whatever is asked in whatever order: at most one success per challenge, at most five
+    /// tries each, and both maps of live challenges describe the same ones.
+    #[test]
+    fn tries_and_successes_are_bounded(
+        steps in proptest::collection::vec((0u8..3, 0u8..3, 0u8..4, 0u64..200), 1..60),
+    ) {
+        let mut world = World::new();
+        let people: Vec<_> = (0..3).map(|n| person(n + 1)).collect();
+        let mut seen: Vec<(Challenged, String, u32, u32)> = Vec::new();
+        for (who, to, what, wait) in steps {
+            world.now = world.now.plus(wait * SECOND);
+            let who = &people[usize::from(who)];
+            match what {
+                0 => if let Ok((told, sent)) = world.challenge(who, &format!("p{to}@example.org")) {
+                    seen.push((told, sent.code.digits().to_owned(), 0, 0));
+                },
+                1 => if let Some(last) = seen.last_mut()
+                    && let Ok((told, sent)) = world.resend(who, last.0.challenge) {
+                    last.0 = told;
+                    last.1 = sent.code.digits().to_owned();
+                },
+                _ => if let Some((told, code, tries, successes)) = seen.last().cloned() {
+                    let code = if what == 2 { code } else { other_than(&code) };
+                    let result = world.verify(who, &told, &code);
+                    let counted = matches!(result, Ok(_) | Err(RegisterRefusal::WrongCode { .. }));
+                    let last = seen.last_mut().unwrap();
+                    last.2 = tries + u32::from(counted);
+                    last.3 = successes + u32::from(result.is_ok());
+                    prop_assert!(last.2 <= 5 && last.3 <= 1);
+                },
+            }
+            prop_assert_eq!(world.registrar.challenges.len(), world.registrar.by_account.len());
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! The sessions with one account: which one seals, and which one opens.
+//!
+//! Usually there is one. There are two when both people scanned each other's code at the same
+//! time (glare): both complete, and both sides seal with the one whose id is smaller; the other
+//! only opens.
+//!
+//! # Invariants
+//! * A frame that no session opens changes nothing, to the byte.
+//! * At most [`MAX_SESSIONS`]; the one that opened nothing for longest goes first.
+//!
+//! Spec: `docs/protocol/session.md`.
+
+use crypto::session::Session;
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use crate::Cx;
+use crate::envelope::{Envelope, EnvelopeError};
+use crate::time::{DAY, Timestamp};
+use crate::wire::{EncodeError, Wire, decode, encode};
+
+/// Most sessions kept with one account.
+pub const MAX_SESSIONS: usize = 4;
+/// How long a session that only opens is kept after it last opened something.
+pub const RECEIVE_ONLY_LIFE: u64 = 30 * DAY;
+
+/// The sessions with one account.
+#[derive(Debug, Default)]
+pub struct Sessions {
+    live: Vec<Live>,
+}
+
+#[derive(Debug)]
+struct Live {
+    session: Session,
+    last_opened: Timestamp,
+}
+
+/// How sessions are stored.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    live: Vec<(ByteBuf, Timestamp)>,
+}
+
+impl Wire for Stored {
+    const LIMIT: usize = MAX_SESSIONS * (crypto::session::MAX_SESSION_LEN + 32);
+}
+
+/// Why an envelope could not be sealed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SealError {
+    /// There is no session with this account.
+    #[error("no session")]
+    NoSession,
+    /// The envelope breaks a bound.
+    #[error("the envelope breaks a bound")]
+    Envelope(#[from] EncodeError),
+    /// The ratchet refused.
+    #[error("the session could not seal: {0}")]
+    Ratchet(#[from] crypto::EncryptError),
+}
+
+/// Why a frame could not be opened. Nothing changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// No session with this account opens it.
+    #[error("no session opens it")]
+    NotOpened,
+    /// A session opened it, and what is inside is not an envelope. It is consumed.
+    #[error("what is inside is no envelope: {0}")]
+    Envelope(EnvelopeError),
+}
+
+/// Why stored sessions could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("stored sessions are not readable")]
+pub struct RestoreError;
+
+impl Sessions {
+    /// Adds a session that a handshake made.
+    pub fn add(&mut self, session: Session, now: Timestamp) {
+        if self.live.len() == MAX_SESSIONS {
+            let oldest = self.live.iter().enumerate().min_by_key(|(_, live)| live.last_opened);
+            if let Some((index, _)) = oldest {
+                self.live.remove(index);
+            }
+        }
+        self.live.push(Live { session, last_opened: now });
+        self.live.sort_by_key(|live| live.session.id());
+    }
+
+    /// Forgets the session that a withdrawn or rejected handshake made.
+    pub fn remove(&mut self, id: [u8; 16]) {
+        self.live.retain(|live| live.session.id() != id);
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.live.is_empty()
+    }
+
+    /// The session that seals: the smallest id.
+    #[must_use]
+    pub fn sealing(&self) -> Option<&Session> {
+        self.live.first().map(|live| &live.session)
+    }
+
+    /// The session with this id.
+    #[must_use]
+    pub fn get(&self, id: [u8; 16]) -> Option<&Session> {
+        self.live.iter().map(|live| &live.session).find(|session| session.id() == id)
+    }
+
+    /// Seals `envelope` on the sealing session. The caller stores the new state *and* the frame
+    /// before it sends.
+    ///
+    /// # Errors
+    /// [`SealError`]; nothing changed.
+    pub fn seal(&mut self, envelope: &Envelope, cx: &mut Cx<'_>) -> Result<Vec<u8>, SealError> {
+        let live = self.live.first_mut().ok_or(SealError::NoSession)?;
+        Self::seal_on(live, envelope, cx)
+    }
+
+    /// Seals on one session: the handshake's frames belong to the session that they confirm.
+    ///
+    /// # Errors
+    /// [`SealError`]; nothing changed.
+    pub fn seal_with(
+        &mut self,
+        id: [u8; 16],
+        envelope: &Envelope,
+        cx: &mut Cx<'_>,
+    ) -> Result<Vec<u8>, SealError> {
+        let live = self
+            .live
+            .iter_mut()
+            .find(|live| live.session.id() == id)
+            .ok_or(SealError::NoSession)?;
+        Self::seal_on(live, envelope, cx)
+    }
+
+    fn seal_on(
+        live: &mut Live,
+        envelope: &Envelope,
+        cx: &mut Cx<'_>,
+    ) -> Result<Vec<u8>, SealError> {
+        let plaintext = zeroize::Zeroizing::new(envelope.to_bytes()?);
+        Ok(live.session.encrypt(&plaintext, cx.now.seconds(), cx.rng)?)
+    }
+
+    /// Opens a frame, and says which session opened it.
+    ///
+    /// # Errors
+    /// [`OpenError::NotOpened`] changes nothing. [`OpenError::Envelope`] has consumed the
+    /// frame's key: the frame will never say anything else.
+    pub fn open(
+        &mut self,
+        frame: &[u8],
+        now: Timestamp,
+    ) -> Result<([u8; 16], Envelope), OpenError> {
+        for live in &mut self.live {
+            let Ok(plaintext) = live.session.decrypt(frame, now.seconds()) else { continue };
+            live.last_opened = now;
+            let plaintext = zeroize::Zeroizing::new(plaintext);
+            let envelope = Envelope::from_bytes(&plaintext).map_err(OpenError::Envelope)?;
+            return Ok((live.session.id(), envelope));
+        }
+        Err(OpenError::NotOpened)
+    }
+
+    /// Opens an ephemeral. Returns its name, for the replay cache, and its content.
+    #[must_use]
+    pub fn open_ephemeral(&self, sealed: &[u8], now: Timestamp) -> Option<([u8; 16], Vec<u8>)> {
+        self.live
+            .iter()
+            .find_map(|live| live.session.open_ephemeral(sealed, now.seconds()).ok())
+            .map(|opened| (opened.id, opened.content))
+    }
+
+    /// Forgets sessions that have only been kept to open, and have not for a long time.
+    pub fn prune(&mut self, now: Timestamp) {
+        let sealing = self.sealing().map(Session::id);
+        self.live.retain(|live| {
+            Some(live.session.id()) == sealing || now.since(live.last_opened) < RECEIVE_ONLY_LIFE
+        });
+    }
+
+    /// For the store.
+    ///
+    /// # Errors
+    /// [`EncodeError`] if they exceed their bound, which their own limits prevent.
+    pub fn to_bytes(&self) -> Result<zeroize::Zeroizing<Vec<u8>>, EncodeError> {
+        let live = self
+            .live
+            .iter()
+            .map(|live| (ByteBuf::from(live.session.export().to_vec()), live.last_opened))
+            .collect();
+        let mut stored = Stored { live };
+        let bytes = encode(&stored);
+        for (session, _) in &mut stored.live {
+            zeroize::Zeroize::zeroize(&mut **session);
+        }
+        bytes.map(zeroize::Zeroizing::new)
+    }
+
+    /// From the store.
+    ///
+    /// # Errors
+    /// [`RestoreError`] when the bytes are not what [`to_bytes`](Self::to_bytes) wrote.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, RestoreError> {
+        let stored: Stored = decode(bytes).map_err(|_| RestoreError)?;
+        let live = stored
+            .live
+            .into_iter()
+            .map(|(bytes, last_opened)| {
+                let bytes = zeroize::Zeroizing::new(bytes.into_vec());
+                let session = Session::import(&bytes).map_err(|_| RestoreError)?;
+                Ok(Live { session, last_opened })
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self { live })
+    }
+}
