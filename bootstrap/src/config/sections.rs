@@ -1,0 +1,271 @@
+//! The sections of the configuration, with the defaults that `deploy/relay.toml` shows.
+
+use libp2p::Multiaddr;
+use protocol::mailbox::Limits;
+use protocol::registration::Policy;
+use protocol::registration::wire::IdentifierKind;
+use protocol::time::{HOUR, SECOND};
+use serde::{Deserialize, Serialize};
+
+use super::DEFAULT_PORT;
+
+/// Listening and connections (`[network]`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Network {
+    /// Where to listen.
+    pub listen: Vec<Multiaddr>,
+    /// Under which addresses others reach this relay; empty: the ones it listens on.
+    pub external_addresses: Vec<Multiaddr>,
+    /// Sibling relays, each with `/p2p/…`: the only members of the relays' Kademlia table.
+    pub relays: Vec<Multiaddr>,
+    /// Most established connections from outside.
+    pub max_connections: u32,
+    /// Most connections from one IPv4 address or one IPv6 /56.
+    pub max_connections_per_prefix: u32,
+    /// Most connections with one key.
+    pub max_connections_per_peer: u32,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        let listen = ["/ip4/0.0.0.0/tcp/", "/ip4/0.0.0.0/udp/"]
+            .map(|at| {
+                let quic = if at.ends_with("udp/") { "/quic-v1" } else { "" };
+                format!("{at}{DEFAULT_PORT}{quic}").parse().expect("a literal multiaddr")
+            })
+            .to_vec();
+        Self {
+            listen,
+            external_addresses: Vec::new(),
+            relays: Vec::new(),
+            max_connections: 26_000,
+            max_connections_per_prefix: 64,
+            max_connections_per_peer: 4,
+        }
+    }
+}
+
+/// A token bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bucket {
+    /// Tokens at most.
+    pub burst: u32,
+    /// Milliseconds until one token is back.
+    pub refill_ms: u64,
+}
+
+impl Bucket {
+    /// A bucket.
+    #[must_use]
+    pub const fn new(burst: u32, refill_ms: u64) -> Self {
+        Self { burst, refill_ms }
+    }
+}
+
+/// Circuits through this relay (`[circuits]`), for admitted peers only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Circuits {
+    /// Most reservations.
+    pub max_reservations: usize,
+    /// Most reservations of one peer.
+    pub max_reservations_per_peer: usize,
+    /// How long a reservation holds, seconds; clients renew at three quarters of it.
+    pub reservation_seconds: u64,
+    /// Reservations of one peer.
+    pub reservations_per_peer: Bucket,
+    /// Reservations from one address.
+    pub reservations_per_address: Bucket,
+    /// Most circuits, over all peers.
+    pub max_circuits: usize,
+    /// Most circuits of one peer.
+    pub max_circuits_per_peer: usize,
+    /// Longest circuit, seconds.
+    pub circuit_seconds: u64,
+    /// Most bytes of a circuit, both directions together. Not 0: to libp2p that is no limit.
+    pub circuit_bytes: u64,
+    /// Circuits asked for by one peer.
+    pub circuits_per_peer: Bucket,
+    /// Circuits asked for from one address.
+    pub circuits_per_address: Bucket,
+}
+
+impl Default for Circuits {
+    fn default() -> Self {
+        Self {
+            max_reservations: 32_768,
+            max_reservations_per_peer: 4,
+            reservation_seconds: 6 * 3_600,
+            reservations_per_peer: Bucket::new(20, 15_000),
+            reservations_per_address: Bucket::new(2_000, 50),
+            max_circuits: 8_192,
+            max_circuits_per_peer: 64,
+            circuit_seconds: 30 * 60,
+            circuit_bytes: 64 * 1024 * 1024,
+            circuits_per_peer: Bucket::new(60, 5_000),
+            circuits_per_address: Bucket::new(1_000, 100),
+        }
+    }
+}
+
+/// How codes travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DriverKind {
+    /// Written to the relay's standard error, for an operator who passes them on.
+    Console,
+}
+
+/// What kinds of address are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// E-mail.
+    Email,
+    /// Telephone.
+    Phone,
+}
+
+impl From<Kind> for IdentifierKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Email => Self::Email,
+            Kind::Phone => Self::Phone,
+        }
+    }
+}
+
+/// Accounts (`[registration]`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Registration {
+    /// How codes travel.
+    pub driver: DriverKind,
+    /// What people may register with.
+    pub kinds: Vec<Kind>,
+    /// How long a credential is good, days: 1 to 7.
+    pub credential_days: u32,
+    /// How long a code is good, seconds.
+    pub code_seconds: u64,
+    /// Waiting time before the second send, seconds; doubles.
+    pub resend_seconds: u64,
+    /// Challenges of one identifier in an hour.
+    pub challenges_per_hour: usize,
+    /// Codes sent to one identifier in a day.
+    pub sends_per_day: usize,
+    /// Challenges of one account key in a day.
+    pub account_challenges_per_day: usize,
+    /// Challenges from one IPv4 /24 or IPv6 /56 in a day.
+    pub prefix_challenges_per_day: u32,
+    /// Codes sent by the relay in an hour.
+    pub relay_sends_per_hour: usize,
+    /// Codes sent by the relay in a day.
+    pub relay_sends_per_day: usize,
+}
+
+impl Default for Registration {
+    fn default() -> Self {
+        let policy = Policy::default();
+        Self {
+            driver: DriverKind::Console,
+            kinds: vec![Kind::Email, Kind::Phone],
+            credential_days: 7,
+            code_seconds: policy.code_lifetime / SECOND,
+            resend_seconds: policy.resend_after / SECOND,
+            challenges_per_hour: policy.challenges_per_hour,
+            sends_per_day: policy.sends_per_day,
+            account_challenges_per_day: policy.account_challenges_per_day,
+            prefix_challenges_per_day: 20,
+            relay_sends_per_hour: policy.relay_sends_per_hour,
+            relay_sends_per_day: policy.relay_sends_per_day,
+        }
+    }
+}
+
+impl Registration {
+    pub(crate) fn policy(&self) -> Policy {
+        Policy {
+            code_lifetime: self.code_seconds.saturating_mul(SECOND),
+            resend_after: self.resend_seconds.saturating_mul(SECOND),
+            challenges_per_hour: self.challenges_per_hour,
+            sends_per_day: self.sends_per_day,
+            account_challenges_per_day: self.account_challenges_per_day,
+            relay_sends_per_hour: self.relay_sends_per_hour,
+            relay_sends_per_day: self.relay_sends_per_day,
+            ..Policy::default()
+        }
+    }
+
+    /// Credential lifetime in milliseconds.
+    pub(crate) fn credential_lifetime(&self) -> u64 {
+        u64::from(self.credential_days).saturating_mul(24 * HOUR)
+    }
+}
+
+/// Mailboxes (`[mailbox]`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Mailbox {
+    /// Waiting items of a contact's queue.
+    pub contact_items: u32,
+    /// Waiting bytes of a contact's queue.
+    pub contact_bytes: u64,
+    /// Waiting items of an account.
+    pub account_items: u32,
+    /// Waiting bytes of an account.
+    pub account_bytes: u64,
+    /// Queues of an account.
+    pub account_queues: u32,
+    /// Keeping time of a deposit that names none, seconds.
+    pub default_ttl_seconds: u64,
+    /// Longest keeping time, seconds.
+    pub max_ttl_seconds: u64,
+}
+
+impl Default for Mailbox {
+    fn default() -> Self {
+        let limits = Limits::default();
+        Self {
+            contact_items: limits.contact_items,
+            contact_bytes: limits.contact_bytes,
+            account_items: limits.account_items,
+            account_bytes: limits.account_bytes,
+            account_queues: limits.account_queues,
+            default_ttl_seconds: limits.default_ttl / SECOND,
+            max_ttl_seconds: limits.max_ttl / SECOND,
+        }
+    }
+}
+
+impl Mailbox {
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            contact_items: self.contact_items,
+            contact_bytes: self.contact_bytes,
+            account_items: self.account_items,
+            account_bytes: self.account_bytes,
+            account_queues: self.account_queues,
+            default_ttl: self.default_ttl_seconds.saturating_mul(SECOND),
+            max_ttl: self.max_ttl_seconds.saturating_mul(SECOND),
+            ..Limits::default()
+        }
+    }
+}
+
+/// How often one peer or address may ask (`[rates]`). A deposit of n items costs n.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rates {
+    /// Requests of one key.
+    pub peer: Bucket,
+    /// Requests from one IPv4 address or IPv6 /56: throwaway keys cost nothing.
+    pub address: Bucket,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self { peer: Bucket::new(400, 20), address: Bucket::new(4_000, 2) }
+    }
+}

@@ -1,0 +1,69 @@
+use super::*;
+
+fn parsed(text: &str) -> Result<Config, ConfigError> {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("relay.toml");
+    std::fs::write(&path, text).expect("a file");
+    Config::load(Some(&path), Overrides::default())
+}
+
+#[test]
+fn the_example_file_parses_and_says_the_defaults() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/relay.toml");
+    let config = Config::load(Some(&example), Overrides::default()).expect("valid");
+    let defaults = Config {
+        name: config.name.clone(),
+        health: config.health,
+        network: Network {
+            external_addresses: config.network.external_addresses.clone(),
+            ..Network::default()
+        },
+        ..Config::default()
+    };
+    assert_eq!(config, defaults, "the example shows what is so anyway");
+}
+
+#[test]
+fn an_unknown_key_is_refused_in_every_section() {
+    for text in ["colour = 1", "[network]\nlisen = []", "[rates]\npeer = {burst=1,refill_ms=1,x=1}"]
+    {
+        let error = parsed(text).expect_err("unknown key");
+        assert!(matches!(error, ConfigError::Invalid { .. }), "{error}");
+    }
+}
+
+#[test]
+fn what_cannot_work_is_refused_with_a_sentence() {
+    for text in [
+        "name = ''",
+        "data_dir = ''",
+        "[network]\nlisten = []",
+        "[network]\nrelays = ['/ip4/127.0.0.1/tcp/1']",
+        "[network]\nmax_connections = 0",
+        "[circuits]\ncircuit_bytes = 0",
+        "[registration]\ncredential_days = 8",
+        "[registration]\nkinds = []",
+        "[mailbox]\ndefault_ttl_seconds = 0",
+        "[rates]\npeer = { burst = 1, refill_ms = 1 }",
+    ] {
+        let error = parsed(text).expect_err(text);
+        assert!(matches!(error, ConfigError::Unusable(_)), "{text}: {error}");
+    }
+}
+
+#[test]
+fn flags_go_over_the_file() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("relay.toml");
+    std::fs::write(&path, "name = 'file'\ndata_dir = 'here'").expect("a file");
+    let overrides = Overrides { name: Some("flag".into()), ..Overrides::default() };
+    let config = Config::load(Some(&path), overrides).expect("valid");
+    assert_eq!((config.name.as_str(), config.data_dir), ("flag", "here".into()));
+}
+
+#[test]
+fn the_development_preset_is_valid_and_local() {
+    let config = Config::development("somewhere");
+    assert!(config.validate().is_ok());
+    assert!(config.network.listen.iter().all(|at| at.to_string().starts_with("/ip4/127.0.0.1/")));
+}

@@ -1,0 +1,286 @@
+//! The mailbox store in sled.
+//!
+//! One tree, so that a decision is one atomic batch. A key is a letter and fixed-width parts
+//! (integers big-endian, so that order is order):
+//!
+//! | letter | then | value |
+//! |---|---|---|
+//! | `q` | receive | queue |
+//! | `s` | send | receive |
+//! | `b` | receive | bundle |
+//! | `u` | account | usage |
+//! | `i` | receive, seq | item |
+//! | `e` | receive, envelope | seen |
+//! | `p` | receive, seq | envelope |
+//! | `d` | time, receive, kind, seq, envelope | nothing |
+
+use std::collections::BTreeMap;
+
+use protocol::ids::{AccountId, EnvelopeId, QueueId};
+use protocol::mailbox::record::StoredBundle;
+use protocol::mailbox::{Change, Due, DueKind, Queue, Seen, StoredItem, Usage};
+use protocol::time::Timestamp;
+use protocol::wire::{self, Wire};
+
+use super::store::MailboxStore;
+use crate::error::StoreError;
+use crate::store::Database;
+
+/// Name of the tree.
+const TREE: &str = "mailbox";
+
+#[derive(Debug)]
+pub(crate) struct SledStore {
+    database: Database,
+    tree: sled::Tree,
+}
+
+/// The writes of one decision, later ones over earlier ones.
+type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+impl SledStore {
+    pub(crate) fn open(database: Database) -> Result<Self, StoreError> {
+        let tree = database.tree(TREE)?;
+        Ok(Self { database, tree })
+    }
+
+    fn read(&self, key: &[u8]) -> Result<Option<sled::IVec>, StoreError> {
+        self.tree.get(key).map_err(|error| self.database.failed(&error))
+    }
+
+    fn value<T: Wire>(&self, key: &[u8], what: &'static str) -> Result<Option<T>, StoreError> {
+        self.read(key)?.map(|bytes| self.decoded(&bytes, what)).transpose()
+    }
+
+    fn decoded<T: Wire>(&self, bytes: &[u8], what: &'static str) -> Result<T, StoreError> {
+        wire::decode(bytes).map_err(|_| self.database.damaged(what))
+    }
+
+    fn encoded<T: Wire>(&self, value: &T, what: &'static str) -> Result<Vec<u8>, StoreError> {
+        wire::encode(value).map_err(|_| self.database.damaged(what))
+    }
+
+    fn delete_prefix(&self, prefix: &[u8], writes: &mut Writes) -> Result<(), StoreError> {
+        for entry in self.tree.scan_prefix(prefix).keys() {
+            let key = entry.map_err(|error| self.database.failed(&error))?;
+            writes.insert(key.to_vec(), None);
+        }
+        writes.retain(|key, value| value.is_none() || !key.starts_with(prefix));
+        Ok(())
+    }
+
+    /// A value as it will be after the writes so far.
+    fn current(&self, key: &[u8], writes: &Writes) -> Result<Option<Vec<u8>>, StoreError> {
+        match writes.get(key) {
+            Some(written) => Ok(written.clone()),
+            None => Ok(self.read(key)?.map(|bytes| bytes.to_vec())),
+        }
+    }
+
+    fn write(&self, change: &Change, writes: &mut Writes) -> Result<(), StoreError> {
+        match change {
+            Change::PutQueue(queue) => {
+                writes.insert(by_id(b's', queue.send), Some(queue.receive.0.to_vec()));
+                writes.insert(by_id(b'q', queue.receive), Some(self.encoded(queue, "queue")?));
+            }
+            Change::DeleteQueue { receive, send } => {
+                writes.insert(by_id(b'q', *receive), None);
+                writes.insert(by_id(b's', *send), None);
+                writes.insert(by_id(b'b', *receive), None);
+                for letter in *b"iep" {
+                    self.delete_prefix(&by_id(letter, *receive), writes)?;
+                }
+            }
+            Change::PutBundle { receive, bundle } => {
+                let bundle = self.encoded(&StoredBundle(bundle.clone()), "bundle")?;
+                writes.insert(by_id(b'b', *receive), Some(bundle));
+            }
+            Change::PutUsage(account, usage) => {
+                let value = (*usage != Usage::default())
+                    .then(|| self.encoded(usage, "usage"))
+                    .transpose()?;
+                writes.insert(by_account(*account), value);
+            }
+            Change::PutItem { receive, seq, item } => {
+                writes.insert(by_seq(b'i', *receive, *seq), Some(self.encoded(item, "item")?));
+            }
+            Change::DeleteItem { receive, seq } => {
+                writes.insert(by_seq(b'i', *receive, *seq), None);
+            }
+            Change::PutSeen { receive, envelope, seen } => {
+                let value = self.encoded(seen, "deposit")?;
+                writes.insert(by_envelope(*receive, *envelope), Some(value));
+                writes.insert(by_seq(b'p', *receive, seen.seq), Some(envelope.0.to_vec()));
+            }
+            Change::DeleteSeen { receive, seq } => self.forget(*receive, *seq, writes)?,
+            Change::PutDue(due) => {
+                writes.insert(by_due(due), Some(Vec::new()));
+            }
+            Change::DeleteDue(due) => {
+                writes.insert(by_due(due), None);
+            }
+        }
+        Ok(())
+    }
+
+    fn forget(&self, receive: QueueId, seq: u64, writes: &mut Writes) -> Result<(), StoreError> {
+        let position = by_seq(b'p', receive, seq);
+        let Some(envelope) = self.current(&position, writes)? else { return Ok(()) };
+        writes.insert(position, None);
+        let envelope = EnvelopeId::from_slice(&envelope)
+            .ok_or_else(|| self.database.damaged("deposit index"))?;
+        let key = by_envelope(receive, envelope);
+        if let Some(bytes) = self.current(&key, writes)? {
+            let seen: Seen = self.decoded(&bytes, "deposit")?;
+            // The envelope may have come again since; that deposit has its own position.
+            if seen.seq == seq {
+                writes.insert(key, None);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl MailboxStore for SledStore {
+    fn queue(&self, receive: QueueId) -> Result<Option<Queue>, StoreError> {
+        self.value(&by_id(b'q', receive), "queue")
+    }
+
+    fn receive_of(&self, send: QueueId) -> Result<Option<QueueId>, StoreError> {
+        self.read(&by_id(b's', send))?
+            .map(|bytes| {
+                QueueId::from_slice(&bytes).ok_or_else(|| self.database.damaged("queue index"))
+            })
+            .transpose()
+    }
+
+    fn bundle(&self, receive: QueueId) -> Result<Option<StoredBundle>, StoreError> {
+        self.value(&by_id(b'b', receive), "bundle")
+    }
+
+    fn usage(&self, account: AccountId) -> Result<Usage, StoreError> {
+        Ok(self.value(&by_account(account), "usage")?.unwrap_or_default())
+    }
+
+    fn item(&self, receive: QueueId, seq: u64) -> Result<Option<StoredItem>, StoreError> {
+        self.value(&by_seq(b'i', receive, seq), "item")
+    }
+
+    fn items(
+        &self,
+        receive: QueueId,
+        after: u64,
+        max: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<(u64, StoredItem)>, StoreError> {
+        let mut found = Vec::new();
+        let mut bytes = 0;
+        let range =
+            by_seq(b'i', receive, after.saturating_add(1))..=by_seq(b'i', receive, u64::MAX);
+        for entry in self.tree.range(range).take(max) {
+            let (key, value) = entry.map_err(|error| self.database.failed(&error))?;
+            let seq = last_u64(&key).ok_or_else(|| self.database.damaged("item index"))?;
+            let item: StoredItem = self.decoded(&value, "item")?;
+            bytes += item.body.len();
+            if bytes > max_bytes && !found.is_empty() {
+                break;
+            }
+            found.push((seq, item));
+        }
+        Ok(found)
+    }
+
+    fn seen(&self, receive: QueueId, envelope: EnvelopeId) -> Result<Option<Seen>, StoreError> {
+        self.value(&by_envelope(receive, envelope), "deposit")
+    }
+
+    fn due(&self, now: Timestamp, max: usize) -> Result<Vec<Due>, StoreError> {
+        let mut end = vec![b'd'];
+        end.extend(now.0.to_be_bytes());
+        end.extend([0xff; DUE_TAIL]);
+        self.tree
+            .range(vec![b'd']..=end)
+            .keys()
+            .take(max)
+            .map(|entry| {
+                let key = entry.map_err(|error| self.database.failed(&error))?;
+                due_of(&key).ok_or_else(|| self.database.damaged("expiry index"))
+            })
+            .collect()
+    }
+
+    fn apply(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+        let mut writes = Writes::new();
+        for change in changes {
+            self.write(change, &mut writes)?;
+        }
+        let mut batch = sled::Batch::default();
+        for (key, value) in writes {
+            match value {
+                Some(value) => batch.insert(key, value),
+                None => batch.remove(key),
+            }
+        }
+        self.tree.apply_batch(batch).map_err(|error| self.database.failed(&error))
+    }
+
+    fn flush(&mut self) -> Result<(), StoreError> {
+        self.tree.flush().map(drop).map_err(|error| self.database.failed(&error))
+    }
+}
+
+/// Bytes of an expiry key after its time: queue, kind, position, envelope.
+const DUE_TAIL: usize = 16 + 1 + 8 + 16;
+
+fn key(letter: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let mut key = vec![letter];
+    for part in parts {
+        key.extend_from_slice(part);
+    }
+    key
+}
+
+fn by_id(letter: u8, id: QueueId) -> Vec<u8> {
+    key(letter, &[&id.0])
+}
+
+fn by_account(account: AccountId) -> Vec<u8> {
+    key(b'u', &[&account.0])
+}
+
+fn by_seq(letter: u8, receive: QueueId, seq: u64) -> Vec<u8> {
+    key(letter, &[&receive.0, &seq.to_be_bytes()])
+}
+
+fn by_envelope(receive: QueueId, envelope: EnvelopeId) -> Vec<u8> {
+    key(b'e', &[&receive.0, &envelope.0])
+}
+
+fn by_due(due: &Due) -> Vec<u8> {
+    let (kind, seq, envelope) = match due.what {
+        DueKind::Item(seq) => (0, seq, [0; 16]),
+        DueKind::Seen(seq, envelope) => (1, seq, envelope.0),
+        DueKind::Queue => (2, 0, [0; 16]),
+    };
+    key(b'd', &[&due.at.0.to_be_bytes(), &due.receive.0, &[kind], &seq.to_be_bytes(), &envelope])
+}
+
+fn due_of(key: &[u8]) -> Option<Due> {
+    let (_, rest) = key.split_first()?;
+    let (at, rest) = rest.split_first_chunk()?;
+    let (receive, rest) = rest.split_first_chunk()?;
+    let (kind, rest) = rest.split_first()?;
+    let (seq, envelope) = rest.split_first_chunk()?;
+    let seq = u64::from_be_bytes(*seq);
+    let what = match kind {
+        0 => DueKind::Item(seq),
+        1 => DueKind::Seen(seq, EnvelopeId::from_slice(envelope)?),
+        2 => DueKind::Queue,
+        _ => return None,
+    };
+    Some(Due { at: Timestamp(u64::from_be_bytes(*at)), receive: QueueId(*receive), what })
+}
+
+fn last_u64(key: &[u8]) -> Option<u64> {
+    key.last_chunk().map(|bytes| u64::from_be_bytes(*bytes))
+}

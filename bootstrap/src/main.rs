@@ -1,0 +1,78 @@
+//! `kith-relay`: a relay for an operator.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use bootstrap::config::Overrides;
+use bootstrap::{Config, Relay, RelayError, RelayIdentity, peer};
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// A Kith relay: registration, mailboxes and circuits
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    /// Configuration file (TOML); without it the defaults hold
+    #[arg(long, global = true, env = "KITH_RELAY_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run until SIGTERM or Ctrl-C
+    Run(Overrides),
+    /// Say whether the configuration is usable, and nothing else
+    CheckConfig(Overrides),
+    /// Print the relay's key and peer id; makes an identity if there is none
+    Identity(Overrides),
+}
+
+fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("info,libp2p=warn,sled=warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match execute(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Standard error may be closed; the exit code still tells.
+            let _ = writeln!(std::io::stderr(), "kith-relay: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn execute(cli: Cli) -> Result<(), RelayError> {
+    let load = |overrides| Config::load(cli.config.as_deref(), overrides);
+    match cli.command {
+        Command::Run(overrides) => run(load(overrides)?),
+        Command::CheckConfig(overrides) => {
+            load(overrides)?;
+            say("The configuration is usable.")
+        }
+        Command::Identity(overrides) => {
+            let relay = RelayIdentity::load_or_create(&load(overrides)?.data_dir)?.relay_id();
+            let id = peer::of_ed25519(&relay.0).map(|id| id.to_string()).unwrap_or_default();
+            say(&format!("relay {relay}\npeer  {id}"))
+        }
+    }
+}
+
+#[tokio::main]
+async fn run(config: Config) -> Result<(), RelayError> {
+    let mut relay = Relay::start(config).await?;
+    for address in &relay.addresses {
+        say(&address.to_string())?;
+    }
+    tokio::select! {
+        ended = relay.stopped() => return ended,
+        () = bootstrap::stop_signal() => {}
+    }
+    relay.shutdown().await
+}
+
+fn say(text: &str) -> Result<(), RelayError> {
+    writeln!(std::io::stdout(), "{text}").map_err(|error| RelayError::Network(error.to_string()))
+}

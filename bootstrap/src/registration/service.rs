@@ -1,0 +1,270 @@
+//! The task that answers `/kith/register/1`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use libp2p::PeerId;
+use protocol::Cx;
+use protocol::ids::{AccountId, ChallengeId};
+use protocol::mailbox::wire::MAX_CREDENTIAL;
+use protocol::registration::wire::{
+    Challenged, IdentifierKind, RegisterRefusal, RegisterRequest, RegisterResponse, SentVia,
+};
+use protocol::registration::{Account, Dispatch, Identifier, Registrar, Standing};
+use protocol::time::Timestamp;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::task::TaskTracker;
+
+use super::accounts::AccountStore;
+use super::credential::Credentials;
+use super::driver::Driver;
+use crate::admission::Admission;
+use crate::clock::Clock;
+use crate::error::StoreError;
+use crate::peer;
+
+/// Longest time that a driver may take for one code.
+const SEND_TIMEOUT: Duration = Duration::from_secs(20);
+/// Most codes on their way at once; beyond it people are told to wait.
+const MAX_SENDING: usize = 64;
+/// What they are told to wait, milliseconds.
+const SENDING_RETRY_MS: u32 = 2_000;
+
+/// A request with the way back for its answer.
+#[derive(Debug)]
+pub(crate) struct Asked<R> {
+    pub(crate) peer: PeerId,
+    pub(crate) request: RegisterRequest,
+    pub(crate) reply: R,
+}
+
+/// An answer on its way.
+#[derive(Debug)]
+pub(crate) struct Answer<R>(pub(crate) R, pub(crate) RegisterResponse);
+
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) name: String,
+    pub(crate) development: bool,
+    pub(crate) kinds: Vec<IdentifierKind>,
+    /// Milliseconds.
+    pub(crate) credential_lifetime: u64,
+    pub(crate) registrar: Registrar,
+    pub(crate) credentials: Credentials,
+    pub(crate) accounts: Arc<dyn AccountStore>,
+    pub(crate) admission: Admission,
+    pub(crate) driver: Arc<dyn Driver>,
+    pub(crate) clock: Clock,
+}
+
+/// What one request comes to.
+enum Step {
+    Done(RegisterResponse),
+    /// The answer waits for the driver.
+    Send(Challenged, Dispatch),
+}
+
+impl Service {
+    /// Works until `inbox` closes, then waits for codes that are on their way.
+    ///
+    /// # Errors
+    /// The account store's first failure. Whoever waited was told `Unavailable`.
+    pub(crate) async fn run<R: Send + 'static>(
+        mut self,
+        mut inbox: mpsc::Receiver<Asked<R>>,
+        outbox: mpsc::Sender<Answer<R>>,
+    ) -> Result<(), StoreError> {
+        let (failed, mut failures) = mpsc::channel::<ChallengeId>(MAX_SENDING);
+        let permits = Arc::new(Semaphore::new(MAX_SENDING));
+        let sending = TaskTracker::new();
+        loop {
+            let Asked { peer, request, reply } = tokio::select! {
+                biased;
+                Some(challenge) = failures.recv() => {
+                    self.registrar.undeliverable(challenge);
+                    continue;
+                }
+                asked = inbox.recv() => match asked {
+                    Some(asked) => asked,
+                    None => break,
+                },
+            };
+            // Taken before the machine counts anything.
+            let permit = Arc::clone(&permits).try_acquire_owned();
+            let (answer, failure) = match self.step(&peer, request, permit.is_ok()).await {
+                Ok(Step::Done(response)) => (response, None),
+                Ok(Step::Send(told, dispatch)) => {
+                    let (driver, failed, outbox) =
+                        (Arc::clone(&self.driver), failed.clone(), outbox.clone());
+                    sending.spawn(async move {
+                        let response = send(&*driver, told, dispatch, &failed).await;
+                        // The network task is gone only when the relay stops.
+                        let _ = outbox.send(Answer(reply, response)).await;
+                        drop(permit);
+                    });
+                    continue;
+                }
+                Err(error) => (refused(RegisterRefusal::Unavailable), Some(error)),
+            };
+            let _ = outbox.send(Answer(reply, answer)).await;
+            if let Some(error) = failure {
+                return Err(error);
+            }
+        }
+        sending.close();
+        sending.wait().await;
+        Ok(())
+    }
+
+    async fn step(
+        &mut self,
+        peer: &PeerId,
+        request: RegisterRequest,
+        may_send: bool,
+    ) -> Result<Step, StoreError> {
+        let now = self.clock.now();
+        // The identity connection is authenticated by the account key itself.
+        let Some(account) = peer::account_of(peer) else {
+            return Ok(Step::Done(refused(RegisterRefusal::WrongProof)));
+        };
+        match request {
+            RegisterRequest::Info => Ok(Step::Done(RegisterResponse::Info {
+                name: self.name.clone(),
+                development: self.development,
+                kinds: self.kinds.clone(),
+                now,
+            })),
+            RegisterRequest::Verify { challenge, code, proof } => {
+                let verified = self.registrar.verify(account, challenge, &code, &proof, now);
+                match verified {
+                    Err(refusal) => Ok(Step::Done(refused(refusal))),
+                    Ok(identifier) => self
+                        .admit(account, move |known| {
+                            Some(Account::admit(known, account, identifier, now))
+                        })
+                        .await
+                        .map(Step::Done),
+                }
+            }
+            RegisterRequest::Renew { credential } => {
+                self.renew(account, &credential).await.map(Step::Done)
+            }
+            RegisterRequest::Challenge { .. } | RegisterRequest::Resend { .. } if !may_send => {
+                let busy = RegisterRefusal::TooSoon { retry_ms: SENDING_RETRY_MS };
+                Ok(Step::Done(refused(busy)))
+            }
+            RegisterRequest::Resend { challenge } => {
+                let mut rng = rand::rng();
+                let mut cx = Cx { now, rng: &mut rng };
+                let again = self.registrar.resend(account, challenge, &mut cx);
+                Ok(self.told(again))
+            }
+            RegisterRequest::Challenge { kind, identifier } => {
+                Ok(self.challenge(account, kind, &identifier, now))
+            }
+        }
+    }
+
+    fn challenge(
+        &mut self,
+        account: AccountId,
+        kind: IdentifierKind,
+        identifier: &str,
+        now: Timestamp,
+    ) -> Step {
+        let Some(via) = self.via(kind) else {
+            return Step::Done(refused(RegisterRefusal::KindNotServed));
+        };
+        let Ok(identifier) = Identifier::parse(kind, identifier) else {
+            return Step::Done(refused(RegisterRefusal::InvalidIdentifier));
+        };
+        let mut rng = rand::rng();
+        let mut cx = Cx { now, rng: &mut rng };
+        let challenge = self.registrar.challenge(account, identifier, via, &mut cx);
+        self.told(challenge)
+    }
+
+    fn told(&self, challenge: Result<(Challenged, Dispatch), RegisterRefusal>) -> Step {
+        match challenge {
+            Err(refusal) => Step::Done(refused(refusal)),
+            Ok((mut told, dispatch)) => {
+                told.development_code = self.development.then(|| dispatch.code.digits().to_owned());
+                Step::Send(told, dispatch)
+            }
+        }
+    }
+
+    fn via(&self, kind: IdentifierKind) -> Option<SentVia> {
+        self.kinds.contains(&kind).then(|| self.driver.via(kind)).flatten()
+    }
+
+    async fn renew(
+        &self,
+        account: AccountId,
+        credential: &str,
+    ) -> Result<RegisterResponse, StoreError> {
+        let now = self.clock.now();
+        let holds =
+            credential.len() <= MAX_CREDENTIAL && self.credentials.holds(credential, account, now);
+        if !holds {
+            return Ok(refused(RegisterRefusal::NotRenewable));
+        }
+        self.admit(account, move |known| known.and_then(|account| account.renew(now))).await
+    }
+
+    /// Stores what `change` makes of the account, admits it, and issues a credential.
+    async fn admit(
+        &self,
+        account: AccountId,
+        change: impl FnOnce(Option<Account>) -> Option<Account> + Send + 'static,
+    ) -> Result<RegisterResponse, StoreError> {
+        let accounts = Arc::clone(&self.accounts);
+        let stored = tokio::task::spawn_blocking(move || {
+            let changed = change(accounts.account(account)?);
+            if let Some(changed) = &changed {
+                accounts.put(changed)?;
+            }
+            Ok::<_, StoreError>(changed)
+        });
+        let stored = match stored.await {
+            Ok(stored) => stored?,
+            // The closure panicked: a bug, and nobody is admitted by a bug.
+            Err(_) => None,
+        };
+        let Some(stored) = stored.filter(|stored| stored.standing == Standing::Good) else {
+            return Ok(refused(RegisterRefusal::NotRenewable));
+        };
+        let (credential, expires_at) = match self.credentials.issue(account, self.clock.now()) {
+            Ok(issued) => issued,
+            Err(error) => {
+                tracing::error!(%error, "no credential");
+                return Ok(refused(RegisterRefusal::Unavailable));
+            }
+        };
+        self.admission.apply(&stored, self.credential_lifetime);
+        Ok(RegisterResponse::Admitted { credential, expires_at })
+    }
+}
+
+async fn send(
+    driver: &dyn Driver,
+    told: Challenged,
+    dispatch: Dispatch,
+    failed: &mpsc::Sender<ChallengeId>,
+) -> RegisterResponse {
+    let sent =
+        tokio::time::timeout(SEND_TIMEOUT, driver.send(&dispatch.identifier, &dispatch.code));
+    let why = match sent.await {
+        Ok(Ok(())) => return RegisterResponse::Challenged(told),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "the driver took too long".into(),
+    };
+    tracing::warn!(challenge = %dispatch.challenge.short(), why, "a code was not sent");
+    // Closed only when the service is gone, and the challenge with it.
+    let _ = failed.send(dispatch.challenge).await;
+    RegisterResponse::Refused(RegisterRefusal::SendFailed)
+}
+
+fn refused(why: RegisterRefusal) -> RegisterResponse {
+    RegisterResponse::Refused(why)
+}

@@ -1,0 +1,328 @@
+//! Starting, supervising and ending a relay.
+
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use libp2p::core::transport::ListenerId;
+use libp2p::multiaddr::Protocol;
+use libp2p::swarm::SwarmEvent;
+use libp2p::{Multiaddr, Swarm};
+use protocol::ids::RelayId;
+use protocol::registration::{Keys, Registrar};
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::admission::Admission;
+use crate::behaviour::{self, Behaviour};
+use crate::clock::Clock;
+use crate::config::{Config, DriverKind, Network};
+use crate::error::RelayError;
+use crate::health::{self, Counters};
+use crate::identity::{Derived, RelayIdentity};
+use crate::mailbox::service::{self as mailbox, Parts};
+use crate::mailbox::sled_store::SledStore;
+use crate::rates::Rates;
+use crate::registration::accounts::{AccountStore, SledAccounts};
+use crate::registration::credential::Credentials;
+use crate::registration::service as registration;
+use crate::registration::{ConsoleDriver, Driver};
+use crate::store::Database;
+use crate::swarm::{self, Channels, Net};
+
+/// Longest time for listening to begin.
+const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
+
+type Tasks = JoinSet<(&'static str, Result<(), RelayError>)>;
+
+/// A relay that can be started.
+#[derive(Debug)]
+pub struct Relay;
+
+/// A running relay. Dropping it stops the relay without waiting for the end.
+#[derive(Debug)]
+pub struct RelayHandle {
+    /// Where it can be reached, each address with `/p2p/<relay>`.
+    pub addresses: Vec<Multiaddr>,
+    /// Its public key.
+    pub relay_id: RelayId,
+    /// Where it answers `/healthz`, if it does.
+    pub health: Option<SocketAddr>,
+    shutdown: CancellationToken,
+    supervisor: JoinHandle<Result<(), RelayError>>,
+}
+
+impl Relay {
+    /// Starts a relay by the system's clock.
+    ///
+    /// # Errors
+    /// [`RelayError`]: configuration, identity, store, or a port that is in use. Data is left
+    /// as it was.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves nothing running.
+    pub async fn start(config: Config) -> Result<RelayHandle, RelayError> {
+        let driver: Arc<dyn Driver> = match config.registration.driver {
+            DriverKind::Console => Arc::new(ConsoleDriver),
+        };
+        Self::start_with(config, driver, Clock::system()).await
+    }
+
+    /// Starts a relay with a way of one's own for codes, by a clock of one's own.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_with(
+        config: Config,
+        driver: Arc<dyn Driver>,
+        clock: Clock,
+    ) -> Result<RelayHandle, RelayError> {
+        config.validate()?;
+        let identity = RelayIdentity::load_or_create(&config.data_dir)?;
+        let relay_id = identity.relay_id();
+        let database = Database::open(&config.data_dir)?;
+        let accounts = SledAccounts::open(database.clone())?;
+        let store = SledStore::open(database)?;
+        let admission = Admission::default();
+        let lifetime = config.registration.credential_lifetime();
+        accounts.for_each(&mut |account| admission.apply(&account, lifetime))?;
+
+        let mut swarm = behaviour::swarm(identity.keypair(), &config, &admission, &clock)?;
+        let addresses = announce(&mut swarm, &config.network).await?;
+        let shutdown = CancellationToken::new();
+        let counters = Arc::new(Counters::default());
+        let mut tasks = Tasks::new();
+        let health =
+            spawn_health(&mut tasks, config.health, Arc::clone(&counters), &shutdown).await?;
+        let services = Services { accounts: Arc::new(accounts), store, admission, driver, clock };
+        let channels = services.spawn(&mut tasks, &config, &identity);
+        let announce_listeners = config.network.external_addresses.is_empty();
+        let net = Net::new(swarm, channels, Rates::new(&config), counters, announce_listeners);
+        let stop = shutdown.clone();
+        tasks.spawn(async move {
+            net.run(stop).await;
+            ("network", Ok(()))
+        });
+        let supervisor = tokio::spawn(supervise(tasks, shutdown.clone()));
+        tracing::info!(relay = %relay_id, addresses = addresses.len(), "relay is running");
+        Ok(RelayHandle { addresses, relay_id, health, shutdown, supervisor })
+    }
+}
+
+impl RelayHandle {
+    /// Ends the relay: no new requests, what was taken is flushed, the store is closed.
+    ///
+    /// # Errors
+    /// What had stopped the relay before.
+    pub async fn shutdown(mut self) -> Result<(), RelayError> {
+        self.shutdown.cancel();
+        self.stopped().await
+    }
+
+    /// Waits until the relay has ended.
+    ///
+    /// # Errors
+    /// What stopped it, if it was not [`shutdown`](Self::shutdown).
+    ///
+    /// # Cancel safety
+    /// Can be dropped and called again until it has returned once.
+    pub async fn stopped(&mut self) -> Result<(), RelayError> {
+        match (&mut self.supervisor).await {
+            Ok(result) => result,
+            Err(_) => Err(RelayError::Task { task: "supervisor" }),
+        }
+    }
+}
+
+impl Drop for RelayHandle {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+/// Listens, and tells the swarm under which addresses it is reached: without that libp2p's
+/// relay grants reservations without an address, which clients refuse.
+async fn announce(
+    swarm: &mut Swarm<Behaviour>,
+    network: &Network,
+) -> Result<Vec<Multiaddr>, RelayError> {
+    let listening = listen(swarm, &network.listen).await?;
+    let external = match network.external_addresses.as_slice() {
+        [] => listening,
+        configured => configured.to_vec(),
+    };
+    for address in &external {
+        swarm.add_external_address(address.clone());
+    }
+    if !network.relays.is_empty() {
+        // Fails only without a sibling in the table, as when the only one is ourselves.
+        let _ = swarm.behaviour_mut().kad.bootstrap();
+    }
+    let peer = *swarm.local_peer_id();
+    Ok(external.into_iter().filter_map(|address| address.with_p2p(peer).ok()).collect())
+}
+
+async fn spawn_health(
+    tasks: &mut Tasks,
+    address: Option<SocketAddr>,
+    counters: Arc<Counters>,
+    shutdown: &CancellationToken,
+) -> Result<Option<SocketAddr>, RelayError> {
+    let Some(address) = address else { return Ok(None) };
+    let (bound, serve) = health::listen(address, counters, shutdown.clone()).await?;
+    tasks.spawn(async move {
+        serve.await;
+        ("health", Ok(()))
+    });
+    Ok(Some(bound))
+}
+
+/// What the services are made of.
+struct Services {
+    accounts: Arc<dyn AccountStore>,
+    store: SledStore,
+    admission: Admission,
+    driver: Arc<dyn Driver>,
+    clock: Clock,
+}
+
+impl Services {
+    fn spawn(self, tasks: &mut Tasks, config: &Config, identity: &RelayIdentity) -> Channels {
+        let Self { accounts, store, admission, driver, clock } = self;
+        let lifetime = config.registration.credential_lifetime();
+        let seed = identity.derive(Derived::Credential);
+        let credentials = Credentials::new(identity.relay_id(), &seed, lifetime);
+        let keys = Keys {
+            otp: *identity.derive(Derived::Otp).expose(),
+            pepper: *identity.derive(Derived::Pepper).expose(),
+        };
+        let registration = registration::Service {
+            name: config.name.clone(),
+            development: config.development,
+            kinds: config.registration.kinds.iter().map(|kind| (*kind).into()).collect(),
+            credential_lifetime: lifetime,
+            registrar: Registrar::new(config.registration.policy(), keys, identity.relay_id()),
+            credentials: credentials.clone(),
+            accounts,
+            admission: admission.clone(),
+            driver,
+            clock: clock.clone(),
+        };
+        let key = identity.signing_key();
+        let limits = config.mailbox.limits();
+        let mailboxes =
+            mailbox::Service::new(store, Parts { key, credentials, admission, limits, clock });
+
+        let (register, register_in) = mpsc::channel(swarm::REGISTER_INPUTS);
+        let (register_answers, register_out) = mpsc::channel(swarm::OUTPUTS);
+        tasks.spawn(async move {
+            let result = registration.run(register_in, register_answers).await;
+            ("registration", result.map_err(RelayError::from))
+        });
+        let (mailbox, mailbox_in) = mpsc::channel(swarm::MAILBOX_INPUTS);
+        let (mailbox_outputs, mailbox_out) = mpsc::channel(swarm::OUTPUTS);
+        tasks.spawn_blocking(move || {
+            let result = mailboxes.run(mailbox_in, &mailbox_outputs);
+            ("mailbox", result.map_err(RelayError::from))
+        });
+        Channels { mailbox, mailbox_out, register, register_out }
+    }
+}
+
+/// One task's end is the relay's end: wanted after [`RelayHandle::shutdown`], a failure before.
+async fn supervise(mut tasks: Tasks, shutdown: CancellationToken) -> Result<(), RelayError> {
+    let mut outcome = Ok(());
+    while let Some(ended) = tasks.join_next().await {
+        let wanted = shutdown.is_cancelled();
+        let failure = match ended {
+            Ok((_, Err(error))) => Some(error),
+            Ok((task, Ok(()))) if !wanted => Some(RelayError::Task { task }),
+            Ok((_, Ok(()))) => None,
+            Err(_) => Some(RelayError::Task { task: "service" }),
+        };
+        if let Some(error) = failure {
+            tracing::error!(%error, "relay is stopping");
+            if outcome.is_ok() {
+                outcome = Err(error);
+            }
+        }
+        shutdown.cancel();
+    }
+    outcome
+}
+
+/// Listens everywhere, and waits until it does.
+async fn listen(
+    swarm: &mut Swarm<Behaviour>,
+    wanted: &[Multiaddr],
+) -> Result<Vec<Multiaddr>, RelayError> {
+    for address in wanted {
+        refuse_if_in_use(address)?;
+    }
+    let mut waiting: Vec<(ListenerId, Multiaddr)> = Vec::with_capacity(wanted.len());
+    for address in wanted {
+        let id = swarm.listen_on(address.clone()).map_err(|error| listen_error(address, &error))?;
+        waiting.push((id, address.clone()));
+    }
+    let mut listening = Vec::new();
+    let all_listening = async {
+        while !waiting.is_empty() {
+            match swarm.select_next_some().await {
+                SwarmEvent::NewListenAddr { listener_id, address } => {
+                    waiting.retain(|(id, _)| *id != listener_id);
+                    listening.push(address);
+                }
+                SwarmEvent::ListenerClosed { listener_id, reason: Err(error), .. }
+                | SwarmEvent::ListenerError { listener_id, error } => {
+                    if let Some((_, address)) = waiting.iter().find(|(id, _)| *id == listener_id) {
+                        return Err(listen_error(address, &error));
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    };
+    match tokio::time::timeout(LISTEN_TIMEOUT, all_listening).await {
+        Ok(result) => result.map(|()| listening),
+        Err(_) => Err(RelayError::Network("no address to listen on came up in time".into())),
+    }
+}
+
+fn listen_error(address: &Multiaddr, error: &dyn std::error::Error) -> RelayError {
+    // libp2p's wrappers say nothing themselves; the cause does.
+    let mut causes = vec![error.to_string()];
+    let mut next = error.source();
+    while let Some(cause) = next {
+        causes.push(cause.to_string());
+        next = cause.source();
+    }
+    causes.retain(|cause| !cause.is_empty());
+    causes.dedup();
+    RelayError::Listen { address: address.clone(), detail: causes.join(": ") }
+}
+
+/// libp2p shares TCP ports (`SO_REUSEPORT`), so two relays could have one port and each half
+/// of its connections. A plain bind tells.
+fn refuse_if_in_use(address: &Multiaddr) -> Result<(), RelayError> {
+    let mut ip = None;
+    let mut bound = Ok(());
+    for part in address {
+        match (part, ip) {
+            (Protocol::Ip4(v4), _) => ip = Some(IpAddr::V4(v4)),
+            (Protocol::Ip6(v6), _) => ip = Some(IpAddr::V6(v6)),
+            (Protocol::Tcp(port), Some(ip)) => bound = TcpListener::bind((ip, port)).map(drop),
+            (Protocol::Udp(port), Some(ip)) => bound = UdpSocket::bind((ip, port)).map(drop),
+            _ => {}
+        }
+    }
+    match bound {
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            Err(RelayError::AddressInUse { address: address.clone() })
+        }
+        // Whatever else is wrong, listening itself will say.
+        _ => Ok(()),
+    }
+}

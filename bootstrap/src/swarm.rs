@@ -1,0 +1,349 @@
+//! The network task: it owns the swarm and the requests under way, and never the store.
+//!
+//! 1. A request comes in; its cost is taken from the key's and the address' bucket.
+//! 2. It goes to its service over a bounded channel; without room it is answered `Busy`.
+//! 3. Answers and pushes come back over bounded channels and leave.
+//!
+//! # Invariants
+//! * The task never waits for a service: it hands over what fits, and while what must not be
+//!   lost ([`BACKLOG`]) does not fit, it stops polling the network, so that the pressure
+//!   reaches the peers instead of growing here.
+//! * Addresses of people are used for limits and are not logged.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures::StreamExt;
+use libp2p::request_response::{self, Message, OutboundRequestId, ResponseChannel};
+use libp2p::swarm::{ConnectionId, SwarmEvent};
+use libp2p::{PeerId, Swarm, ping, relay};
+use protocol::ids::QueueId;
+use protocol::mailbox::wire::{MAX_ITEMS, MailboxRefusal, MailboxRequest, MailboxResponse};
+use protocol::registration::wire::{RegisterRefusal, RegisterRequest, RegisterResponse};
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio_util::sync::CancellationToken;
+
+use crate::behaviour::{Behaviour, BehaviourEvent};
+use crate::health::Counters;
+use crate::mailbox::subscribers::Ticket;
+use crate::mailbox::traffic::{Input, Output};
+use crate::rates::{Rates, ip_of};
+use crate::registration::service::{Answer, Asked};
+
+/// Inputs for the mailbox thread that wait in its channel.
+pub(crate) const MAILBOX_INPUTS: usize = 1_024;
+/// Requests for the registration task that wait in its channel; more are told `TooSoon`.
+pub(crate) const REGISTER_INPUTS: usize = 256;
+/// Answers and pushes that wait for the network task; services wait when it is full.
+pub(crate) const OUTPUTS: usize = 1_024;
+/// Inputs that did not fit into the mailbox thread's channel. At half of it requests are
+/// answered `Busy`; at all of it the network is not polled.
+const BACKLOG: usize = 512;
+/// Waiting time named to those who found no room, milliseconds.
+const NO_ROOM_RETRY_MS: u32 = 1_000;
+/// How often time is passed on to the mailbox thread.
+const TICK: Duration = Duration::from_secs(1);
+/// Ticks between two sweeps of the rate limiters.
+const SWEEP_TICKS: u32 = 60;
+/// Failed pings after which a connection is closed.
+const MAX_PING_FAILURES: u8 = 2;
+
+pub(crate) type MailboxInput = Input<ResponseChannel<MailboxResponse>>;
+pub(crate) type MailboxOutput = Output<ResponseChannel<MailboxResponse>>;
+pub(crate) type RegisterAsked = Asked<ResponseChannel<RegisterResponse>>;
+pub(crate) type RegisterAnswer = Answer<ResponseChannel<RegisterResponse>>;
+
+/// The ways between the network task and the services.
+#[derive(Debug)]
+pub(crate) struct Channels {
+    pub(crate) mailbox: mpsc::Sender<MailboxInput>,
+    pub(crate) mailbox_out: mpsc::Receiver<MailboxOutput>,
+    pub(crate) register: mpsc::Sender<RegisterAsked>,
+    pub(crate) register_out: mpsc::Receiver<RegisterAnswer>,
+}
+
+/// Why the loop goes round.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it lives for one turn of the loop; a box for every event would cost more"
+)]
+enum Woken {
+    /// The mailbox thread takes inputs again.
+    Room,
+    Output(MailboxOutput),
+    Answer(RegisterAnswer),
+    Tick,
+    Event(SwarmEvent<BehaviourEvent>),
+}
+
+pub(crate) struct Net {
+    swarm: Swarm<Behaviour>,
+    channels: Channels,
+    rates: Rates,
+    counters: Arc<Counters>,
+    /// Listen addresses are external ones: the operator named none.
+    announce_listeners: bool,
+    backlog: VecDeque<MailboxInput>,
+    pushes: HashMap<OutboundRequestId, (PeerId, Ticket)>,
+    addresses: HashMap<PeerId, IpAddr>,
+    ping_failures: HashMap<ConnectionId, u8>,
+    ticks: u32,
+}
+
+impl Net {
+    pub(crate) fn new(
+        swarm: Swarm<Behaviour>,
+        channels: Channels,
+        rates: Rates,
+        counters: Arc<Counters>,
+        announce_listeners: bool,
+    ) -> Self {
+        Self {
+            swarm,
+            channels,
+            rates,
+            counters,
+            announce_listeners,
+            backlog: VecDeque::new(),
+            pushes: HashMap::new(),
+            addresses: HashMap::new(),
+            ping_failures: HashMap::new(),
+            ticks: 0,
+        }
+    }
+
+    /// Works until it is told to stop.
+    pub(crate) async fn run(mut self, shutdown: CancellationToken) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let woken = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                _ = self.channels.mailbox.reserve(), if !self.backlog.is_empty() => Woken::Room,
+                Some(output) = self.channels.mailbox_out.recv() => Woken::Output(output),
+                Some(answer) = self.channels.register_out.recv() => Woken::Answer(answer),
+                _ = tick.tick() => Woken::Tick,
+                event = self.swarm.select_next_some(), if self.backlog.len() < BACKLOG => {
+                    Woken::Event(event)
+                }
+            };
+            match woken {
+                Woken::Room => {}
+                Woken::Output(output) => self.output(output),
+                Woken::Answer(Answer(channel, response)) => {
+                    // Fails when the peer has left, or the request timed out.
+                    let _ =
+                        self.swarm.behaviour_mut().registration.send_response(channel, response);
+                }
+                Woken::Tick => self.tick(),
+                Woken::Event(event) => self.route(event),
+            }
+            self.hand_over();
+        }
+    }
+
+    fn tick(&mut self) {
+        self.ticks = self.ticks.wrapping_add(1);
+        if self.ticks.is_multiple_of(SWEEP_TICKS) {
+            self.rates.sweep();
+        }
+        // A thread that is behind gets its ticks by working off what it has.
+        if self.backlog.is_empty() {
+            self.backlog.push_back(Input::Tick);
+        }
+    }
+
+    fn hand_over(&mut self) {
+        while let Some(input) = self.backlog.pop_front() {
+            match self.channels.mailbox.try_send(input) {
+                Ok(()) => {}
+                Err(TrySendError::Full(input)) => {
+                    self.backlog.push_front(input);
+                    break;
+                }
+                Err(TrySendError::Closed(_)) => self.backlog.clear(),
+            }
+        }
+    }
+
+    fn output(&mut self, output: MailboxOutput) {
+        let behaviour = self.swarm.behaviour_mut();
+        match output {
+            Output::Reply(channel, response) => {
+                // Fails when the peer has left, or the request timed out.
+                let _ = behaviour.mailbox.send_response(channel, response);
+            }
+            Output::Push { peer, ticket, items } => {
+                if self.swarm.is_connected(&peer) {
+                    let request = MailboxRequest::Push { items };
+                    let id = self.swarm.behaviour_mut().mailbox.send_request(&peer, request);
+                    self.pushes.insert(id, (peer, ticket));
+                } else {
+                    self.pushed(peer, ticket, Vec::new());
+                }
+            }
+            Output::Pin(peer) => behaviour.pin.pin(peer),
+            Output::Unpin(peer) => behaviour.pin.unpin(&peer),
+        }
+    }
+
+    fn route(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::Behaviour(BehaviourEvent::Mailbox(event)) => self.on_mailbox(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Registration(event)) => self.on_register(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) => self.on_ping(&event),
+            SwarmEvent::Behaviour(BehaviourEvent::Relay(event)) => self.on_relay(&event),
+            SwarmEvent::ConnectionEstablished { peer_id, endpoint, .. } => {
+                Counters::add(&self.counters.connections);
+                if let Some(address) = ip_of(endpoint.get_remote_address()) {
+                    self.addresses.insert(peer_id, address);
+                }
+            }
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, .. } => {
+                self.counters.connections.fetch_sub(1, Ordering::Relaxed);
+                self.ping_failures.remove(&connection_id);
+                if num_established == 0 {
+                    self.addresses.remove(&peer_id);
+                    self.backlog.push_back(Input::Gone(peer_id));
+                }
+            }
+            SwarmEvent::NewListenAddr { address, .. } if self.announce_listeners => {
+                self.swarm.add_external_address(address);
+            }
+            SwarmEvent::ExpiredListenAddr { address, .. } if self.announce_listeners => {
+                self.swarm.remove_external_address(&address);
+            }
+            SwarmEvent::ListenerClosed { reason: Err(error), .. } => {
+                tracing::error!(%error, "a listener closed");
+            }
+            _ => {}
+        }
+    }
+
+    fn on_mailbox(&mut self, event: request_response::Event<MailboxRequest, MailboxResponse>) {
+        use request_response::Event;
+        match event {
+            Event::Message { peer, message: Message::Request { request, channel, .. }, .. } => {
+                let address = self.addresses.get(&peer).copied();
+                let room = if self.backlog.len() < BACKLOG / 2 {
+                    self.rates.request(&peer, address, mailbox_cost(&request))
+                } else {
+                    Err(NO_ROOM_RETRY_MS)
+                };
+                match room {
+                    Ok(()) => {
+                        Counters::add(&self.counters.requests);
+                        let request = Box::new(request);
+                        self.backlog.push_back(Input::Request { peer, request, reply: channel });
+                    }
+                    Err(retry_ms) => {
+                        Counters::add(&self.counters.refused);
+                        let busy = MailboxResponse::Refused(MailboxRefusal::Busy { retry_ms });
+                        let _ = self.swarm.behaviour_mut().mailbox.send_response(channel, busy);
+                    }
+                }
+            }
+            Event::Message { message: Message::Response { request_id, response }, .. } => {
+                let acknowledged = match response {
+                    MailboxResponse::Acknowledged { items } if items.len() <= MAX_ITEMS => items,
+                    _ => Vec::new(),
+                };
+                self.push_ended(request_id, acknowledged);
+            }
+            Event::OutboundFailure { request_id, .. } => {
+                self.push_ended(request_id, Vec::new());
+            }
+            Event::InboundFailure { error, .. } => tracing::debug!(%error, "mailbox request"),
+            Event::ResponseSent { .. } => {}
+        }
+    }
+
+    fn push_ended(&mut self, id: OutboundRequestId, acknowledged: Vec<(QueueId, u64)>) {
+        if let Some((peer, ticket)) = self.pushes.remove(&id) {
+            self.pushed(peer, ticket, acknowledged);
+        }
+    }
+
+    fn pushed(&mut self, peer: PeerId, ticket: Ticket, acknowledged: Vec<(QueueId, u64)>) {
+        self.backlog.push_back(Input::Pushed { peer, ticket, acknowledged });
+    }
+
+    fn on_register(&mut self, event: request_response::Event<RegisterRequest, RegisterResponse>) {
+        use request_response::Event;
+        let Event::Message { peer, message: Message::Request { request, channel, .. }, .. } = event
+        else {
+            return;
+        };
+        let address = self.addresses.get(&peer).copied();
+        let allowed =
+            self.rates.request(&peer, address, NonZeroU32::MIN).and_then(|()| match &request {
+                RegisterRequest::Challenge { .. } | RegisterRequest::Resend { .. } => {
+                    self.rates.challenge(address)
+                }
+                _ => Ok(()),
+            });
+        let refused = match allowed {
+            Err(retry_ms) => Some((channel, retry_ms)),
+            Ok(()) => {
+                match self.channels.register.try_send(Asked { peer, request, reply: channel }) {
+                    Ok(()) => None,
+                    Err(TrySendError::Full(asked) | TrySendError::Closed(asked)) => {
+                        Some((asked.reply, NO_ROOM_RETRY_MS))
+                    }
+                }
+            }
+        };
+        match refused {
+            None => Counters::add(&self.counters.requests),
+            Some((channel, retry_ms)) => {
+                Counters::add(&self.counters.refused);
+                let response = RegisterResponse::Refused(RegisterRefusal::TooSoon { retry_ms });
+                let _ = self.swarm.behaviour_mut().registration.send_response(channel, response);
+            }
+        }
+    }
+
+    /// libp2p reports failed pings and leaves the connection as it is.
+    fn on_ping(&mut self, event: &ping::Event) {
+        match &event.result {
+            Ok(_) => {
+                self.ping_failures.remove(&event.connection);
+            }
+            // A peer without ping is no dead peer.
+            Err(ping::Failure::Unsupported) => {}
+            Err(_) => {
+                let failures = self.ping_failures.entry(event.connection).or_default();
+                *failures += 1;
+                if *failures >= MAX_PING_FAILURES {
+                    self.swarm.close_connection(event.connection);
+                }
+            }
+        }
+    }
+
+    fn on_relay(&mut self, event: &relay::Event) {
+        match event {
+            relay::Event::ReservationReqAccepted { .. } => {
+                Counters::add(&self.counters.reservations);
+            }
+            relay::Event::CircuitReqAccepted { .. } => Counters::add(&self.counters.circuits),
+            _ => {}
+        }
+    }
+}
+
+/// Tokens of a request: what it makes the mailbox thread verify or store.
+fn mailbox_cost(request: &MailboxRequest) -> NonZeroU32 {
+    let cost = match request {
+        MailboxRequest::Deposit { deposits } => deposits.len(),
+        MailboxRequest::Attach { claims } => claims.len() / 2,
+        _ => 1,
+    };
+    let most = crate::config::MIN_BURST as usize;
+    u32::try_from(cost.clamp(1, most)).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN)
+}

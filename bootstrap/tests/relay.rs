@@ -1,0 +1,17 @@
+//! A real relay and real libp2p clients over the loopback interface.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+#[path = "relay/bench.rs"]
+mod bench;
+#[path = "relay/circuits.rs"]
+mod circuits;
+#[path = "relay/client.rs"]
+mod client;
+#[path = "relay/mailboxes.rs"]
+mod mailboxes;
+#[path = "relay/pinning.rs"]
+mod pinning;
+#[path = "relay/registering.rs"]
+mod registering;
+#[path = "relay/running.rs"]
+mod running;
