@@ -1,0 +1,255 @@
+//! Starting and stopping: a node, a node with a relay beside it, and the demonstration.
+//!
+//! 1. The profile's folder is made, its vault opened, its store opened under the vault.
+//! 2. The engine starts on the store; the network starts under the account's key.
+//! 3. The API is served on loopback, and the person's browser is shown the way.
+//!
+//! # Invariants
+//! * What cannot be opened is left as it is, and the message says what to do.
+//! * Whatever ends first ends the rest: a node without its network or its engine is no node.
+
+mod demo;
+mod vault;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{self, ApiConfig, ApiStartError, RunningApi};
+use crate::cli::browser;
+use crate::config::NodeConfig;
+use crate::engine::{self, Clock, Engine, NetSink, Settings, SystemClock};
+use crate::handle::Node;
+use crate::net::{self, NetCommand, NetConfig, NetHandle};
+use crate::store::{SealedStore, SledStore, StoreError};
+
+pub use demo::run_demo;
+pub use vault::VaultError;
+
+/// Network events that wait for the engine. When it is full, the network pauses.
+const MAX_NET_EVENTS: usize = 1_024;
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The folder cannot be made or read.
+    #[error("cannot use the folder {}: {source}", folder.display())]
+    Folder {
+        /// Which.
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The vault does not open.
+    #[error("cannot open the keys in {}: {source}", folder.display())]
+    Vault {
+        /// The profile's folder.
+        folder: PathBuf,
+        /// Why.
+        source: VaultError,
+    },
+    /// The store does not open.
+    #[error("cannot open the messages in {}: {source}", folder.display())]
+    Store {
+        /// The store's folder.
+        folder: PathBuf,
+        /// Why.
+        source: StoreError,
+    },
+    /// The network does not start.
+    #[error(transparent)]
+    Net(#[from] net::StartError),
+    /// The API does not start.
+    #[error(transparent)]
+    Api(#[from] ApiStartError),
+    /// The relay beside the node does not start.
+    #[error("cannot run the relay beside this node: {0}")]
+    Relay(#[from] bootstrap::RelayError),
+}
+
+/// A running node.
+#[derive(Debug)]
+pub struct RunningNode {
+    /// What its clients hold.
+    pub node: Node,
+    /// Where they reach it.
+    pub api: RunningApi,
+    net: NetHandle,
+    engine: JoinHandle<Result<(), StoreError>>,
+    shutdown: CancellationToken,
+}
+
+impl NetSink for NetHandle {
+    fn offer(&self, command: NetCommand) -> Option<NetCommand> {
+        NetHandle::offer(self, command)
+    }
+}
+
+/// Starts a node.
+///
+/// # Errors
+/// [`StartError`] when any part of it cannot start. Nothing is left running, and no data is
+/// changed.
+pub async fn start(config: &NodeConfig) -> Result<RunningNode, StartError> {
+    private_folder(&config.data_dir)?;
+    let vault = vault::open(&config.data_dir)
+        .map_err(|source| StartError::Vault { folder: config.data_dir.clone(), source })?;
+    let folder = config.data_dir.join("store");
+    let failed = |source| StartError::Store { folder: folder.clone(), source };
+    let store = SledStore::open(&folder).map_err(failed)?;
+    let store = SealedStore::new(Arc::new(store), &vault);
+    let settings = Settings {
+        profile: config.profile.clone(),
+        data_dir: config.data_dir.display().to_string(),
+        suggested_relay: config.relays.first().cloned(),
+        lan: config.lan,
+    };
+    let clock = SystemClock;
+    let (engine, first) =
+        Engine::start(store, settings, clock.now(), &mut rand::rng()).map_err(failed)?;
+
+    let shutdown = CancellationToken::new();
+    // Whatever fails below must not leave the rest running.
+    let guard = shutdown.clone().drop_guard();
+    let (events, net_events) = mpsc::channel(MAX_NET_EVENTS);
+    let net_config = NetConfig {
+        identity_seed: engine.account().identity.signing_seed(),
+        listen: config.listen.clone(),
+        lan: config.lan,
+        loopback_only: stays_on_this_machine(&config.listen),
+    };
+    let net = net::start(net_config, events, shutdown.clone())?;
+    let (handle, task) =
+        engine::spawn(engine, first, Arc::new(clock), (net_events, net.clone()), shutdown.clone());
+    let node = Node::new(handle);
+    let api_config = ApiConfig {
+        profile: config.profile.clone(),
+        port: config.api_port(),
+        runtime_dir: config.runtime_dir.clone(),
+        ui_dir: config.ui_dir.clone(),
+    };
+    let api = api::serve(api_config, node.clone(), shutdown.clone()).await?;
+    guard.disarm();
+    Ok(RunningNode { node, api, net, engine: task, shutdown })
+}
+
+impl RunningNode {
+    /// Runs until `stop`, or until a part of it fails; then stops all of it.
+    ///
+    /// # Errors
+    /// The store's failure, or that the network ended by itself.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        tokio::select! {
+            () = stop => self.stop().await,
+            ended = &mut self.engine => {
+                self.shutdown.cancel();
+                self.api.stopped().await;
+                Err(match ended {
+                    Ok(Err(error)) => anyhow::Error::new(error),
+                    Ok(Ok(())) => anyhow::anyhow!("the engine stopped by itself"),
+                    Err(error) => anyhow::Error::new(error),
+                })
+            }
+            end = self.net.closed() => {
+                self.shutdown.cancel();
+                self.api.stopped().await;
+                anyhow::bail!("the network stopped by itself ({end:?}); start Kith again")
+            }
+        }
+    }
+
+    /// Stops: what was acknowledged is on the disk already.
+    ///
+    /// # Errors
+    /// The store's failure, if it failed in the end.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.shutdown.cancel();
+        self.api.stopped().await;
+        self.net.closed().await;
+        self.engine.await??;
+        Ok(())
+    }
+}
+
+/// `kith up`.
+///
+/// # Errors
+/// When the node does not start, or a part of it fails later.
+pub async fn run_up(mut config: NodeConfig) -> anyhow::Result<()> {
+    init_log(&config.log)?;
+    let relay = match config.host_relay {
+        true => Some(host_relay(&mut config).await?),
+        false => None,
+    };
+    let running = start(&config).await?;
+    let link = running.api.login_link().url;
+    println!("Kith is running at {}", running.api.url());
+    println!("  data      {}", config.data_dir.display());
+    println!("  sign in   {link}");
+    println!("  stop      Ctrl-C");
+    if config.open_browser
+        && let Err(error) = browser::open(&config.runtime_dir, &link).await
+    {
+        println!("{error}: {}", browser::instructions(&link));
+    }
+    let outcome = running.run(bootstrap::stop_signal()).await;
+    if let Some(relay) = relay {
+        relay.shutdown().await?;
+    }
+    outcome
+}
+
+/// A relay beside the node, which the node then suggests to itself.
+async fn host_relay(config: &mut NodeConfig) -> Result<bootstrap::RelayHandle, StartError> {
+    let relay_config = bootstrap::Config {
+        data_dir: config.data_dir.join("relay"),
+        ..bootstrap::Config::default()
+    };
+    let relay = bootstrap::Relay::start(relay_config).await?;
+    println!("A relay runs beside this node. Others use it at:");
+    for address in &relay.addresses {
+        println!("  {address}");
+    }
+    if let Some(address) = relay.addresses.first() {
+        config.relays.insert(0, address.to_string());
+    }
+    Ok(relay)
+}
+
+/// Sets up the log, once for the process.
+///
+/// # Errors
+/// When the filter is none.
+fn init_log(filter: &str) -> anyhow::Result<()> {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_new(filter)?;
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).finish();
+    // A process that runs several nodes sets it up with the first.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+    Ok(())
+}
+
+/// A folder that its owner alone can read.
+fn private_folder(folder: &Path) -> Result<(), StartError> {
+    let failed = |source| StartError::Folder { folder: folder.to_owned(), source };
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let owner_only = std::fs::Permissions::from_mode(0o700);
+        std::fs::set_permissions(folder, owner_only).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Whether a node listens on loopback alone: then its loopback addresses are what it tells.
+fn stays_on_this_machine(listen: &[String]) -> bool {
+    !listen.is_empty()
+        && listen.iter().all(|at| at.starts_with("/ip4/127.") || at.starts_with("/ip6/::1/"))
+}

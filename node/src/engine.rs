@@ -1,0 +1,172 @@
+//! The engine: the one writer.
+//!
+//! 1. Inputs are commands of this person's clients, events of the network, and the clock.
+//! 2. [`Engine::step`] runs a batch of them through the services, each on one working context.
+//! 3. Everything they changed is committed in one transaction, and flushed.
+//! 4. Only then do the effects happen: network commands, replies, hints to subscribers.
+//!
+//! # Invariants
+//! * Nothing is sent or acknowledged before the commit that it speaks of is on the disk.
+//! * A failed commit stops the engine: its memory is ahead of its disk and must not be believed.
+//! * A step is synchronous and takes its time and randomness from outside, so a simulation can
+//!   drive it.
+
+mod ctx;
+pub(crate) mod journal;
+pub(crate) mod state;
+mod task;
+
+use std::sync::Arc;
+
+use crypto::{DeviceCert, Identity, Seed};
+use protocol::ids::AccountId;
+use protocol::time::Timestamp;
+use rand::CryptoRng;
+
+pub use ctx::{Ctx, Effect, Failure};
+pub use journal::{Event, JournalRow, MAX_JOURNAL_AGE, MAX_JOURNAL_ROWS};
+pub use state::{Answer, State};
+pub use task::{Clock, EngineHandle, NetSink, SystemClock, spawn};
+
+use crate::net::NetEvent;
+use crate::service;
+use crate::store::{SealedStore, StoreError};
+
+/// Most inputs that share one commit.
+pub const MAX_BATCH: usize = 256;
+
+/// A command of a client: what it does is what it is.
+pub type Command = Box<dyn FnOnce(&mut Ctx<'_>) -> Result<(), StoreError> + Send>;
+
+/// What the engine hears.
+pub enum Input {
+    /// From a client.
+    Command(Command),
+    /// From the network.
+    Net(NetEvent),
+    /// Time passed.
+    Tick,
+}
+
+impl std::fmt::Debug for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Command(_) => f.write_str("Command(..)"),
+            Self::Net(event) => f.debug_tuple("Net").field(event).finish(),
+            Self::Tick => f.write_str("Tick"),
+        }
+    }
+}
+
+/// This account: its keys, for as long as the vault is open.
+#[derive(Debug)]
+pub struct Account {
+    /// The keys.
+    pub identity: Identity,
+    /// The certificate of this device.
+    pub cert: DeviceCert,
+    /// The public half.
+    pub id: AccountId,
+}
+
+impl Account {
+    /// The account of a seed.
+    #[must_use]
+    pub fn new(seed: &Seed, created_at: Timestamp) -> Self {
+        let identity = Identity::from_seed(seed);
+        let cert = identity.primary_cert(crypto::FIRST_AGREEMENT_VERSION, created_at.seconds(), 0);
+        let id = identity.account().into();
+        Self { identity, cert, id }
+    }
+}
+
+/// What a node is told at its start, besides its store.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The profile's name.
+    pub profile: String,
+    /// Where its data is, for display.
+    pub data_dir: String,
+    /// A relay to suggest at registration: a multiaddr with `/p2p/`.
+    pub suggested_relay: Option<String>,
+    /// Whether the local network is used for discovery.
+    pub lan: bool,
+}
+
+/// The engine.
+#[derive(Debug)]
+pub struct Engine {
+    store: SealedStore,
+    account: Arc<Account>,
+    state: State,
+}
+
+impl Engine {
+    /// Opens the account in `store`, or makes one. Returns the engine and what has to happen
+    /// first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub fn start(
+        store: SealedStore,
+        settings: Settings,
+        now: Timestamp,
+        rng: &mut dyn CryptoRng,
+    ) -> Result<(Self, Vec<Effect>), StoreError> {
+        let account = Arc::new(service::identity::open_or_create(&store, now, rng)?);
+        let state = State::new(settings, now, journal::last_seq(&store)?);
+        let mut engine = Self { store, account, state };
+        let effects = engine.transact(now, rng, service::start)?;
+        Ok((engine, effects))
+    }
+
+    /// This account.
+    #[must_use]
+    pub fn account(&self) -> &Arc<Account> {
+        &self.account
+    }
+
+    /// Runs a batch of inputs, commits, and returns what has to happen now.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the commit failed. The engine must not be used again.
+    pub fn step(
+        &mut self,
+        inputs: Vec<Input>,
+        now: Timestamp,
+        rng: &mut dyn CryptoRng,
+    ) -> Result<Vec<Effect>, StoreError> {
+        self.transact(now, rng, |ctx| {
+            for input in inputs {
+                match input {
+                    Input::Command(command) => command(ctx)?,
+                    Input::Net(event) => service::on_net_event(ctx, event)?,
+                    Input::Tick => {}
+                }
+            }
+            service::on_time(ctx)
+        })
+    }
+
+    /// When the engine wants to be stepped even if nothing happens.
+    #[must_use]
+    pub fn next_deadline(&self, now: Timestamp) -> Option<Timestamp> {
+        self.state.next_deadline(now)
+    }
+
+    fn transact(
+        &mut self,
+        now: Timestamp,
+        rng: &mut dyn CryptoRng,
+        work: impl FnOnce(&mut Ctx<'_>) -> Result<(), StoreError>,
+    ) -> Result<Vec<Effect>, StoreError> {
+        let account = Arc::clone(&self.account);
+        let mut ctx = Ctx::new(&self.store, &account, &mut self.state, now, rng);
+        work(&mut ctx)?;
+        let (changes, effects) = ctx.finish()?;
+        if !changes.is_empty() {
+            self.store.commit(changes, rng)?;
+        }
+        Ok(effects)
+    }
+}

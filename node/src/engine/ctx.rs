@@ -1,0 +1,327 @@
+//! The working context of one step: what services read, change and cause.
+
+use std::collections::BTreeMap;
+
+use protocol::Cx;
+use protocol::ids::AccountId;
+use protocol::session::Sessions;
+use protocol::time::Timestamp;
+use protocol::wire::Wire;
+use rand::CryptoRng;
+
+use super::Account;
+use super::journal::{self, Event, JournalRow};
+use super::state::{Answer, State};
+use crate::api::dto::EventBody;
+use crate::net::{NetCommand, Ticket};
+use crate::service::{Refusal, ServiceError};
+use crate::store::{Change, Key, Order, SealedStore, StoreError, Tree, stored};
+
+/// What happens after the commit.
+pub enum Effect {
+    /// To the network.
+    Net(NetCommand),
+    /// An answer to whoever waits for it.
+    Reply(Box<dyn FnOnce() + Send>),
+    /// The journal has grown up to here.
+    Journal(u64),
+    /// To subscribers who are there; to nobody later.
+    Volatile(EventBody),
+}
+
+impl std::fmt::Debug for Effect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Net(command) => f.debug_tuple("Net").field(command).finish(),
+            Self::Reply(_) => f.write_str("Reply(..)"),
+            Self::Journal(seq) => write!(f, "Journal({seq})"),
+            Self::Volatile(event) => write!(f, "Volatile({})", event.name()),
+        }
+    }
+}
+
+/// Why a service did not do what was asked.
+#[derive(Debug)]
+pub enum Failure {
+    /// It will not, and says why: the client's business.
+    Refused(ServiceError),
+    /// The store failed: everybody's business.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl<E: Refusal> From<E> for Failure {
+    fn from(refusal: E) -> Self {
+        Self::Refused(ServiceError::from(refusal))
+    }
+}
+
+type Overlay = BTreeMap<Key, Option<zeroize::Zeroizing<Vec<u8>>>>;
+
+/// The working context of one step.
+pub struct Ctx<'a> {
+    /// The clock of this step.
+    pub now: Timestamp,
+    /// The randomness of this step.
+    pub rng: &'a mut dyn CryptoRng,
+    /// This account.
+    pub account: &'a Account,
+    /// What is known but not stored.
+    pub state: &'a mut State,
+    store: &'a SealedStore,
+    overlay: Overlay,
+    effects: Vec<Effect>,
+    first_seq: u64,
+}
+
+impl std::fmt::Debug for Ctx<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ctx").field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Ctx<'a> {
+    pub(super) fn new(
+        store: &'a SealedStore,
+        account: &'a Account,
+        state: &'a mut State,
+        now: Timestamp,
+        rng: &'a mut dyn CryptoRng,
+    ) -> Self {
+        let first_seq = state.seq;
+        Self {
+            now,
+            rng,
+            account,
+            state,
+            store,
+            overlay: Overlay::new(),
+            effects: Vec::new(),
+            first_seq,
+        }
+    }
+
+    /// Time and randomness for a pure machine.
+    pub fn cx(&mut self) -> Cx<'_> {
+        Cx { now: self.now, rng: self.rng }
+    }
+
+    /// The key of one row.
+    #[must_use]
+    pub fn key(&self, tree: Tree, id: &[u8], order: &[u8]) -> Key {
+        self.store.key(tree, id, order)
+    }
+
+    /// A value, as this step has left it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub fn get<T: Wire>(&self, key: &Key) -> Result<Option<T>, StoreError> {
+        match self.overlay.get(key) {
+            Some(None) => Ok(None),
+            Some(Some(value)) => parse(key.tree(), value).map(Some),
+            None => self.store.get(key),
+        }
+    }
+
+    /// Whether a row exists.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub fn has(&self, key: &Key) -> Result<bool, StoreError> {
+        match self.overlay.get(key) {
+            Some(value) => Ok(value.is_some()),
+            None => Ok(self.store.get_bytes(key)?.is_some()),
+        }
+    }
+
+    /// Bytes of a row that has a codec of its own.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub fn get_bytes(&self, key: &Key) -> Result<Option<zeroize::Zeroizing<Vec<u8>>>, StoreError> {
+        match self.overlay.get(key) {
+            Some(value) => Ok(value.clone()),
+            None => self.store.get_bytes(key),
+        }
+    }
+
+    /// Rows about `id` with an order in `[from, to)`, as this step has left them.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub fn range<T: Wire>(
+        &self,
+        (tree, id): (Tree, &[u8]),
+        (from, to): (&[u8], &[u8]),
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<(Key, T)>, StoreError> {
+        let first = self.key(tree, id, from);
+        let end = self.key(tree, id, to);
+        let changed: Vec<_> = self.overlay.range(&first..&end).collect();
+        // A deleted row of the store makes room for one more from it.
+        let rows = self.store.range((tree, id), (from, to), order, limit + changed.len())?;
+        self.merged(rows, changed, order, limit)
+    }
+
+    /// Every row of a tree, at most `limit`, as this step has left them.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub fn all<T: Wire>(&self, tree: Tree, limit: usize) -> Result<Vec<(Key, T)>, StoreError> {
+        let changed: Vec<_> = self.overlay.iter().filter(|(key, _)| key.tree() == tree).collect();
+        let rows = self.store.all(tree, limit + changed.len())?;
+        self.merged(rows, changed, Order::Rising, limit)
+    }
+
+    /// Some rows of a tree as they were before this step, from a raw key onwards.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub fn sample<T: Wire>(
+        &self,
+        tree: Tree,
+        from: &[u8],
+        limit: usize,
+    ) -> Result<Vec<(Key, T)>, StoreError> {
+        self.store.from(tree, from, limit)
+    }
+
+    /// Writes a value at the end of this step.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the value exceeds its bound.
+    pub fn put<T: Wire>(&mut self, key: Key, value: &T) -> Result<(), StoreError> {
+        let value = stored(key.tree(), value)?;
+        self.overlay.insert(key, Some(value));
+        Ok(())
+    }
+
+    /// Writes bytes that have a codec of their own.
+    pub fn put_bytes(&mut self, key: Key, value: zeroize::Zeroizing<Vec<u8>>) {
+        self.overlay.insert(key, Some(value));
+    }
+
+    /// Deletes a row at the end of this step.
+    pub fn delete(&mut self, key: Key) {
+        self.overlay.insert(key, None);
+    }
+
+    /// The sessions with an account, kept open over many steps. Changes are stored at the end
+    /// of this one.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub fn sessions(&mut self, account: AccountId) -> Result<&mut Sessions, StoreError> {
+        let key = self.key(Tree::Session, &account.0, &[]);
+        let stored = match self.state.sessions.contains(account) {
+            true => None,
+            false => self.get_bytes(&key)?,
+        };
+        self.state.sessions.open(account, stored.as_deref().map(Vec::as_slice))
+    }
+
+    /// The sessions with an account, and what a machine needs besides.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub fn sessions_cx(
+        &mut self,
+        account: AccountId,
+    ) -> Result<(&mut Sessions, Cx<'_>), StoreError> {
+        self.sessions(account)?;
+        let sessions = self.state.sessions.open(account, None)?;
+        Ok((sessions, Cx { now: self.now, rng: self.rng }))
+    }
+
+    /// Forgets every session with an account.
+    pub fn delete_sessions(&mut self, account: AccountId) {
+        self.state.sessions.forget(account);
+        let key = self.key(Tree::Session, &account.0, &[]);
+        self.delete(key);
+    }
+
+    /// Tells subscribers, now and later.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the row exceeds its bound.
+    pub fn emit(&mut self, event: Event) -> Result<(), StoreError> {
+        let seq = self.state.seq + 1;
+        let key = journal::key(self.store, seq);
+        self.put(key, &JournalRow { at: self.now, event })?;
+        self.state.seq = seq;
+        Ok(())
+    }
+
+    /// Tells subscribers who are there now.
+    pub fn emit_volatile(&mut self, event: EventBody) {
+        self.effects.push(Effect::Volatile(event));
+    }
+
+    /// Sends a network command after the commit.
+    pub fn net(&mut self, command: NetCommand) {
+        self.effects.push(Effect::Net(command));
+    }
+
+    /// Sends a network command after the commit, and remembers who handles its answer.
+    pub fn ask(&mut self, answer: Answer, command: impl FnOnce(Ticket) -> NetCommand) {
+        let ticket = self.state.await_answer(answer);
+        self.net(command(ticket));
+    }
+
+    /// Does something after the commit.
+    pub fn after(&mut self, effect: impl FnOnce() + Send + 'static) {
+        self.effects.push(Effect::Reply(Box::new(effect)));
+    }
+
+    /// The last journal row.
+    #[must_use]
+    pub fn cursor(&self) -> u64 {
+        self.state.seq
+    }
+
+    pub(super) fn finish(mut self) -> Result<(Vec<Change>, Vec<Effect>), StoreError> {
+        for account in self.state.sessions.take_dirty() {
+            let bytes = self.state.sessions.to_bytes(account)?;
+            let key = self.key(Tree::Session, &account.0, &[]);
+            match bytes {
+                Some(bytes) => self.put_bytes(key, bytes),
+                None => self.delete(key),
+            }
+        }
+        if self.state.seq != self.first_seq {
+            self.effects.push(Effect::Journal(self.state.seq));
+        }
+        Ok((self.overlay.into_iter().collect(), self.effects))
+    }
+
+    fn merged<T: Wire>(
+        &self,
+        rows: Vec<(Key, T)>,
+        changed: Vec<(&Key, &Option<zeroize::Zeroizing<Vec<u8>>>)>,
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<(Key, T)>, StoreError> {
+        let mut merged: BTreeMap<Key, T> =
+            rows.into_iter().filter(|(key, _)| !self.overlay.contains_key(key)).collect();
+        for (key, value) in changed {
+            if let Some(value) = value {
+                merged.insert(key.clone(), parse(key.tree(), value)?);
+            }
+        }
+        Ok(match order {
+            Order::Rising => merged.into_iter().take(limit).collect(),
+            Order::Falling => merged.into_iter().rev().take(limit).collect(),
+        })
+    }
+}
+
+fn parse<T: Wire>(tree: Tree, value: &[u8]) -> Result<T, StoreError> {
+    protocol::wire::decode(value).map_err(|_| StoreError::Unreadable(tree.name()))
+}

@@ -1,0 +1,82 @@
+//! The journal: what happened, numbered, so that any client can catch up.
+//!
+//! A row says *that* something changed and names it; what it looks like now is built when the
+//! row is read. Reading a row twice, or late, is therefore harmless.
+
+use protocol::ids::{AccountId, ChatId, InviteId, MessageId};
+use protocol::time::{DAY, Timestamp};
+use protocol::wire::Wire;
+use serde::{Deserialize, Serialize};
+
+use crate::store::{Key, Order, SealedStore, StoreError, Tree};
+
+/// Oldest row that is kept.
+pub const MAX_JOURNAL_AGE: u64 = 7 * DAY;
+/// Most rows that are kept.
+pub const MAX_JOURNAL_ROWS: u64 = 100_000;
+
+/// Something that changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// The registration at a relay.
+    RegistrationChanged,
+    /// This person's own profile.
+    MeChanged,
+    /// An invite.
+    InviteChanged(InviteId),
+    /// Somebody tried an invite that was taken or over.
+    InviteFailedTry(InviteId),
+    /// A request with this person.
+    RequestChanged(AccountId),
+    /// A contact.
+    ContactChanged(AccountId),
+    /// A contact is gone.
+    ContactRemoved(AccountId),
+    /// A conversation.
+    ChatChanged(ChatId),
+    /// A new message.
+    MessageAdded(MessageId),
+    /// A message's delivery.
+    MessageChanged(MessageId),
+    /// A message is gone.
+    MessageRemoved(MessageId, ChatId),
+    /// Something to be told in words.
+    Notice {
+        /// Stable name of what it is about.
+        code: String,
+        /// The words.
+        text: String,
+        /// Whom it is about.
+        contact: Option<AccountId>,
+    },
+}
+
+/// A journal row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalRow {
+    /// When, by this node's clock.
+    pub at: Timestamp,
+    /// What.
+    pub event: Event,
+}
+
+impl Wire for JournalRow {
+    const LIMIT: usize = 2 * 1024;
+}
+
+/// The key of row `seq`.
+pub(super) fn key(store: &SealedStore, seq: u64) -> Key {
+    store.key(Tree::Journal, &[], &seq.to_be_bytes())
+}
+
+/// The number of a journal row, from its key.
+#[must_use]
+pub(crate) fn seq_of(key: &Key) -> u64 {
+    key.order().try_into().map(u64::from_be_bytes).unwrap_or(0)
+}
+
+pub(super) fn last_seq(store: &SealedStore) -> Result<u64, StoreError> {
+    let all = (&0u64.to_be_bytes()[..], &u64::MAX.to_be_bytes()[..]);
+    let last: Vec<(Key, JournalRow)> = store.range((Tree::Journal, &[]), all, Order::Falling, 1)?;
+    Ok(last.first().map_or(0, |(key, _)| seq_of(key)))
+}

@@ -1,0 +1,183 @@
+//! The engine's task: it gathers inputs, steps the engine, and performs the effects.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use protocol::time::Timestamp;
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{Account, Command, Effect, Engine, Input, MAX_BATCH};
+use crate::api::dto::EventBody;
+use crate::net::{NetCommand, NetEvent};
+use crate::store::StoreError;
+
+/// Most commands that wait; a client beyond that waits for its turn.
+const MAX_COMMANDS: usize = 1_024;
+/// Most volatile events that a slow subscriber may be behind; it then misses the oldest.
+const MAX_VOLATILE: usize = 256;
+/// Longest sleep: a jump of the wall clock is noticed after this.
+const MAX_SLEEP: Duration = Duration::from_secs(15);
+
+/// How soon a command that the network could not take is offered again.
+const HAND_OVER_AGAIN: Duration = Duration::from_millis(20);
+
+/// Where the time comes from.
+pub trait Clock: Send + Sync + 'static {
+    /// Milliseconds since the epoch.
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+/// Talks to the engine's task.
+#[derive(Clone, Debug)]
+pub struct EngineHandle {
+    commands: mpsc::Sender<Command>,
+    journal: watch::Receiver<u64>,
+    volatile: broadcast::Sender<EventBody>,
+    account: Arc<Account>,
+}
+
+/// The engine has stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the node has stopped")]
+pub struct Stopped;
+
+impl EngineHandle {
+    /// This account.
+    #[must_use]
+    pub fn account(&self) -> &Arc<Account> {
+        &self.account
+    }
+
+    /// Gives the engine a command; waits while it has [`MAX_COMMANDS`].
+    ///
+    /// # Errors
+    /// [`Stopped`] when there is no engine any more.
+    pub async fn send(&self, command: Command) -> Result<(), Stopped> {
+        self.commands.send(command).await.map_err(|_| Stopped)
+    }
+
+    /// The number of the last journal row, and its changes.
+    #[must_use]
+    pub fn journal(&self) -> watch::Receiver<u64> {
+        self.journal.clone()
+    }
+
+    /// Events that are told to whoever is there.
+    #[must_use]
+    pub fn volatile(&self) -> broadcast::Receiver<EventBody> {
+        self.volatile.subscribe()
+    }
+}
+
+/// Runs the engine until `shutdown`, or until the store fails.
+pub fn spawn(
+    engine: Engine,
+    first: Vec<Effect>,
+    clock: Arc<dyn Clock>,
+    net: (mpsc::Receiver<NetEvent>, impl NetSink),
+    shutdown: CancellationToken,
+) -> (EngineHandle, tokio::task::JoinHandle<Result<(), StoreError>>) {
+    let (commands, inbox) = mpsc::channel(MAX_COMMANDS);
+    let (journal, journal_reader) = watch::channel(engine.state.seq);
+    let (volatile, _) = broadcast::channel(MAX_VOLATILE);
+    let handle = EngineHandle {
+        commands,
+        journal: journal_reader,
+        volatile: volatile.clone(),
+        account: Arc::clone(engine.account()),
+    };
+    let outputs = Outputs { journal, volatile, sink: net.1, waiting: VecDeque::new() };
+    let task = tokio::spawn(run(engine, first, clock, (inbox, net.0), outputs, shutdown));
+    (handle, task)
+}
+
+/// Takes network commands.
+pub trait NetSink: Send + Sync + 'static {
+    /// Takes a command, or gives it back when it has to wait. Never blocks.
+    fn offer(&self, command: NetCommand) -> Option<NetCommand>;
+}
+
+struct Outputs<S> {
+    journal: watch::Sender<u64>,
+    volatile: broadcast::Sender<EventBody>,
+    sink: S,
+    /// Commands that the network could not take yet, in order. Its length is bounded by what
+    /// the services may have under way: one batch per contact, one answer per queue.
+    waiting: VecDeque<NetCommand>,
+}
+
+impl<S: NetSink> Outputs<S> {
+    fn perform(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Net(command) => self.waiting.push_back(command),
+                Effect::Reply(reply) => reply(),
+                Effect::Journal(seq) => {
+                    self.journal.send_replace(seq);
+                }
+                // Nobody listening is the normal state of a node without a tab.
+                Effect::Volatile(event) => drop(self.volatile.send(event)),
+            }
+        }
+        self.hand_over();
+    }
+
+    fn hand_over(&mut self) {
+        while let Some(command) = self.waiting.pop_front() {
+            if let Some(refused) = self.sink.offer(command) {
+                self.waiting.push_front(refused);
+                return;
+            }
+        }
+    }
+}
+
+async fn run<S: NetSink>(
+    mut engine: Engine,
+    first: Vec<Effect>,
+    clock: Arc<dyn Clock>,
+    (mut commands, mut events): (mpsc::Receiver<Command>, mpsc::Receiver<NetEvent>),
+    mut outputs: Outputs<S>,
+    shutdown: CancellationToken,
+) -> Result<(), StoreError> {
+    outputs.perform(first);
+    loop {
+        let mut inputs = Vec::new();
+        let now = clock.now();
+        let longest = if outputs.waiting.is_empty() { MAX_SLEEP } else { HAND_OVER_AGAIN };
+        let sleep = engine
+            .next_deadline(now)
+            .map_or(longest, |deadline| Duration::from_millis(deadline.since(now)).min(longest));
+        tokio::select! { biased;
+            () = shutdown.cancelled() => return Ok(()),
+            Some(command) = commands.recv() => inputs.push(Input::Command(command)),
+            Some(event) = events.recv() => inputs.push(Input::Net(event)),
+            () = tokio::time::sleep(sleep) => inputs.push(Input::Tick),
+        }
+        while inputs.len() < MAX_BATCH {
+            // Both queues get their share of a batch.
+            let command = commands.try_recv().map(Input::Command);
+            let event = events.try_recv().map(Input::Net);
+            if command.is_err() && event.is_err() {
+                break;
+            }
+            inputs.extend(command.into_iter().chain(event));
+        }
+        let now = clock.now();
+        let effects = tokio::task::block_in_place(|| engine.step(inputs, now, &mut rand::rng()))?;
+        outputs.perform(effects);
+    }
+}

@@ -1,0 +1,8 @@
+//! `kith`: a person's node, and the command line that speaks to it.
+
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    node::cli::run().await
+}

@@ -1,0 +1,258 @@
+//! The outbox: stored frames, and the lanes that say when each goes where.
+
+use crypto::Secret;
+use protocol::chat::{Custody, Failure as GivenUp};
+use protocol::ids::{AccountId, MessageId, RelayId};
+use protocol::mailbox::proof::custody_holds;
+use protocol::mailbox::wire::{CustodyReceipt, DepositRefusal};
+use protocol::outbox::{Action, Class, Parcel, TTL_SECONDS};
+use protocol::wire::Wire;
+use protocol::wire::envelope::{EnvelopeRequest, EnvelopeResponse};
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use super::{chat, contact, receipt, request};
+use crate::engine::{Answer, Ctx};
+use crate::net::{NetCommand, NetFailure, Path, SealedDeposit};
+use crate::store::{StoreError, Tree};
+
+/// A sealed frame as it is stored.
+#[derive(Serialize, Deserialize)]
+struct FrameRow {
+    frame: ByteBuf,
+}
+
+impl Wire for FrameRow {
+    const LIMIT: usize = crypto::MAX_FRAME + 64;
+}
+
+/// Stores a parcel and its frame.
+///
+/// # Errors
+/// [`StoreError`] when they exceed their bounds.
+pub fn put(
+    ctx: &mut Ctx<'_>,
+    account: AccountId,
+    parcel: &Parcel,
+    frame: Vec<u8>,
+) -> Result<(), StoreError> {
+    let order = parcel.order.to_be_bytes();
+    let parcel_key = ctx.key(Tree::Outbox, &account.0, &order);
+    ctx.put(parcel_key, parcel)?;
+    let frame_key = ctx.key(Tree::Frame, &account.0, &order);
+    ctx.put(frame_key, &FrameRow { frame: ByteBuf::from(frame) })
+}
+
+/// Does whatever the lanes want done now.
+///
+/// # Errors
+/// [`StoreError`] when frames cannot be read.
+pub fn pump(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
+    let now = ctx.now;
+    let mut actions = Vec::new();
+    for (account, lane) in &mut ctx.state.lanes {
+        while let Some(action) = lane.next_action(now) {
+            actions.push((*account, action));
+        }
+    }
+    for (account, action) in actions {
+        match action {
+            Action::Connect => ctx.net(NetCommand::Connect(account)),
+            Action::Deliver(orders) => deliver(ctx, account, orders)?,
+            Action::Deposit(orders) => deposit(ctx, account, orders)?,
+        }
+    }
+    Ok(())
+}
+
+/// A direct batch was answered, or not.
+pub(super) fn on_sent(
+    ctx: &mut Ctx<'_>,
+    account: AccountId,
+    orders: &[u64],
+    result: Result<(Path, EnvelopeResponse), NetFailure>,
+) -> Result<(), StoreError> {
+    let answered = match result {
+        Ok((path, EnvelopeResponse::Durable { receipt })) => {
+            receipt::on_delivered(ctx, account, &receipt, Some(super::route(path)))?;
+            true
+        }
+        Ok((_, EnvelopeResponse::Refused)) => true,
+        Ok(_) | Err(_) => false,
+    };
+    let now = ctx.now;
+    if let Some(lane) = ctx.state.lanes.get_mut(&account) {
+        let mut cx = protocol::Cx { now, rng: ctx.rng };
+        match answered {
+            true => lane.on_deliver_answered(orders, &mut cx),
+            false => lane.on_deliver_failed(&mut cx),
+        }
+    }
+    if answered { Ok(()) } else { explain(ctx, account) }
+}
+
+/// A deposit was answered, or not.
+pub(super) fn on_deposited(
+    ctx: &mut Ctx<'_>,
+    account: AccountId,
+    relay: RelayId,
+    orders: &[u64],
+    result: Result<Vec<Result<CustodyReceipt, DepositRefusal>>, NetFailure>,
+) -> Result<(), StoreError> {
+    let mut taken = false;
+    for (order, result) in orders.iter().zip(result.unwrap_or_default()) {
+        let Ok(receipt) = result else { continue };
+        if custody_holds(&receipt, relay) {
+            taken |= on_custody(ctx, account, *order, &receipt)?;
+        }
+    }
+    let now = ctx.now;
+    if let Some(lane) = ctx.state.lanes.get_mut(&account) {
+        lane.on_deposit_ended(taken, &mut protocol::Cx { now, rng: ctx.rng });
+    }
+    if taken { Ok(()) } else { explain(ctx, account) }
+}
+
+/// Takes parcels out of the store.
+pub(super) fn delete(ctx: &mut Ctx<'_>, account: AccountId, parcels: &[Parcel]) {
+    for parcel in parcels {
+        let order = parcel.order.to_be_bytes();
+        for tree in [Tree::Outbox, Tree::Frame] {
+            let key = ctx.key(tree, &account.0, &order);
+            ctx.delete(key);
+        }
+    }
+}
+
+/// A contact is gone: what waits for them is given up.
+pub(super) fn drop_lane(ctx: &mut Ctx<'_>, account: AccountId) -> Result<(), StoreError> {
+    let Some(lane) = ctx.state.lanes.remove(&account) else { return Ok(()) };
+    let parcels: Vec<Parcel> = lane.parcels().cloned().collect();
+    give_up(ctx, account, &parcels, GivenUp::ContactGone)
+}
+
+/// Gives up what was tried for too long.
+pub(super) fn expire(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
+    let now = ctx.now;
+    let accounts: Vec<AccountId> = ctx.state.lanes.keys().copied().collect();
+    for account in accounts {
+        let Some(lane) = ctx.state.lanes.get_mut(&account) else { continue };
+        let parcels = lane.give_up(now);
+        give_up(ctx, account, &parcels, GivenUp::Expired)?;
+    }
+    Ok(())
+}
+
+/// Takes back a message that nobody has signed for.
+pub(super) fn forget(ctx: &mut Ctx<'_>, account: AccountId, message: MessageId) {
+    if let Some(lane) = ctx.state.lanes.get_mut(&account) {
+        let parcels = lane.forget(message);
+        delete(ctx, account, &parcels);
+    }
+}
+
+/// Tells tabs that the reason why something waits may have changed.
+pub(super) fn explain(ctx: &mut Ctx<'_>, account: AccountId) -> Result<(), StoreError> {
+    /// Only the newest waiting messages are on any screen.
+    const SHOWN: usize = 20;
+    let Some(lane) = ctx.state.lanes.get(&account) else { return Ok(()) };
+    let parcels: Vec<Parcel> = lane.parcels().cloned().collect();
+    for parcel in parcels.iter().rev().take(SHOWN) {
+        if let Class::Message(message) = parcel.class {
+            chat::tell_message(ctx, message)?;
+        }
+    }
+    Ok(())
+}
+
+fn deliver(ctx: &mut Ctx<'_>, account: AccountId, orders: Vec<u64>) -> Result<(), StoreError> {
+    let frames = frames(ctx, account, &orders)?.into_iter().map(ByteBuf::from).collect();
+    let request = EnvelopeRequest::Deliver { frames };
+    ctx.ask(Answer::Envelope(account, orders), |ticket| NetCommand::Envelope {
+        ticket,
+        to: account,
+        request,
+    });
+    Ok(())
+}
+
+fn deposit(ctx: &mut Ctx<'_>, account: AccountId, orders: Vec<u64>) -> Result<(), StoreError> {
+    let card = match contact::get(ctx, account)? {
+        Some(record) => Some(record.card),
+        None => request::card(ctx, account)?,
+    };
+    let Some(mailbox) = card.as_ref().and_then(|card| card.mailboxes.first()) else {
+        let now = ctx.now;
+        if let Some(lane) = ctx.state.lanes.get_mut(&account) {
+            lane.set_mailbox(false);
+            lane.on_deposit_ended(false, &mut protocol::Cx { now, rng: ctx.rng });
+        }
+        return Ok(());
+    };
+    let deposits = frames(ctx, account, &orders)?
+        .into_iter()
+        .map(|body| SealedDeposit {
+            send: mailbox.send,
+            key: Secret::from_bytes(mailbox.key.into_array()),
+            ttl_seconds: TTL_SECONDS,
+            body,
+        })
+        .collect();
+    let relay = mailbox.home.clone();
+    let answer = Answer::Deposit(account, relay.relay, orders);
+    ctx.ask(answer, |ticket| NetCommand::Deposit { ticket, relay, deposits });
+    Ok(())
+}
+
+fn frames(ctx: &Ctx<'_>, account: AccountId, orders: &[u64]) -> Result<Vec<Vec<u8>>, StoreError> {
+    orders
+        .iter()
+        .map(|order| {
+            let key = ctx.key(Tree::Frame, &account.0, &order.to_be_bytes());
+            let row: FrameRow = ctx.get(&key)?.ok_or(StoreError::Unreadable("frame"))?;
+            Ok(row.frame.into_vec())
+        })
+        .collect()
+}
+
+fn on_custody(
+    ctx: &mut Ctx<'_>,
+    account: AccountId,
+    order: u64,
+    receipt: &CustodyReceipt,
+) -> Result<bool, StoreError> {
+    let Some(lane) = ctx.state.lanes.get_mut(&account) else { return Ok(false) };
+    let named =
+        lane.parcels().any(|parcel| (parcel.order, parcel.envelope) == (order, receipt.envelope));
+    if !named {
+        return Ok(false);
+    }
+    let Some((parcel, done)) = lane.on_custody(order, receipt.until) else { return Ok(false) };
+    if done {
+        delete(ctx, account, &[parcel]);
+        return Ok(true);
+    }
+    let key = ctx.key(Tree::Outbox, &account.0, &order.to_be_bytes());
+    ctx.put(key, &parcel)?;
+    if let Class::Message(message) = parcel.class {
+        let custody = Custody { relay: receipt.relay, at: receipt.at, until: receipt.until };
+        chat::with_delivery(ctx, message, |delivery| delivery.on_custody(custody))?;
+    }
+    Ok(true)
+}
+
+fn give_up(
+    ctx: &mut Ctx<'_>,
+    account: AccountId,
+    parcels: &[Parcel],
+    why: GivenUp,
+) -> Result<(), StoreError> {
+    let now = ctx.now;
+    delete(ctx, account, parcels);
+    for parcel in parcels {
+        if let Class::Message(message) = parcel.class {
+            chat::with_delivery(ctx, message, |delivery| delivery.on_failed(now, why))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,256 @@
+//! Sealing and opening: between an envelope and the frames that travel.
+
+use protocol::chat::Route;
+use protocol::envelope::{Content, Envelope};
+use protocol::ids::{AccountId, ChatId, EnvelopeId, MessageId};
+use protocol::outbox::{Class, MAX_PARCELS, Parcel};
+use protocol::session::{OpenError, SealError};
+use protocol::time::Timestamp;
+use protocol::wire::Wire;
+use serde::{Deserialize, Serialize};
+
+use super::error::{ErrorKind, Refusal};
+use super::{chat, contact, receipt, request};
+use crate::engine::{Ctx, Failure};
+use crate::store::{StoreError, Tree};
+
+/// What is put into an envelope, besides what every envelope has.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// Its name.
+    pub message: Option<MessageId>,
+    /// Its author's sequence number; 0 for what is no part of the conversation.
+    pub seq: u64,
+    /// Its Lamport time.
+    pub lamport: u64,
+    /// What it says.
+    pub content: Content,
+}
+
+impl Outgoing {
+    /// Something that is no part of a conversation's sequence.
+    #[must_use]
+    pub fn detached(content: Content) -> Self {
+        Self { message: None, seq: 0, lamport: 0, content }
+    }
+}
+
+/// Why something could not be sealed for a contact.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The lane is full.
+    #[error("Too much is waiting for this contact. It goes on once their node has been reached.")]
+    LaneFull,
+    /// The session would not seal it.
+    #[error("Kith could not seal this for them ({0}). Connect with a new code.")]
+    Seal(SealError),
+}
+
+impl Refusal for SendError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::LaneFull => "outbox_full",
+            Self::Seal(_) => "session_broken",
+        }
+    }
+
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Conflict
+    }
+}
+
+/// A frame that is durable here.
+#[derive(Clone, Copy, Debug)]
+pub struct Received {
+    /// Its name.
+    pub envelope: EnvelopeId,
+    /// Whether its author waits for a receipt.
+    pub wants_receipt: bool,
+}
+
+/// When an envelope was opened, so that it is never opened twice.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SeenRow {
+    /// When.
+    pub at: Timestamp,
+    /// Whether its author waits for a receipt.
+    wants_receipt: bool,
+}
+
+impl Wire for SeenRow {
+    const LIMIT: usize = 32;
+}
+
+/// Seals an envelope and queues it. The frame is stored, and is what every attempt sends.
+///
+/// # Errors
+/// [`Failure`] when there is no session, no room, or no store.
+pub fn send(
+    ctx: &mut Ctx<'_>,
+    account: AccountId,
+    outgoing: Outgoing,
+    class: Class,
+) -> Result<(), Failure> {
+    send_on(ctx, account, None, outgoing, class)
+}
+
+/// The same on one particular session: the handshake's frames confirm the session they are of.
+///
+/// # Errors
+/// [`Failure`] when there is no session, no room, or no store.
+pub fn send_on(
+    ctx: &mut Ctx<'_>,
+    account: AccountId,
+    session: Option<[u8; 16]>,
+    outgoing: Outgoing,
+    class: Class,
+) -> Result<(), Failure> {
+    if ctx.state.lanes.get(&account).is_some_and(|lane| lane.len() >= MAX_PARCELS) {
+        return Err(SendError::LaneFull.into());
+    }
+    let frame = seal(ctx, account, session, outgoing)?;
+    queue_frame(ctx, account, frame, class)?;
+    Ok(())
+}
+
+/// Sends something that nobody asked for, if it can be sent at all.
+///
+/// # Errors
+/// [`StoreError`] when the store cannot be written.
+pub fn send_control(
+    ctx: &mut Ctx<'_>,
+    account: AccountId,
+    content: Content,
+) -> Result<(), StoreError> {
+    match send(ctx, account, Outgoing::detached(content), Class::Control) {
+        Err(Failure::Store(error)) => Err(error),
+        Err(Failure::Refused(refusal)) => {
+            tracing::debug!(account = %account.short(), code = refusal.code(), "not sent");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Seals an envelope without queueing it.
+///
+/// # Errors
+/// [`Failure`] when there is no session or no store.
+pub fn seal(
+    ctx: &mut Ctx<'_>,
+    account: AccountId,
+    session: Option<[u8; 16]>,
+    outgoing: Outgoing,
+) -> Result<Vec<u8>, Failure> {
+    let envelope = Envelope {
+        message: outgoing.message.unwrap_or_else(|| MessageId::random(ctx.rng)),
+        chat: ChatId::of_pair(ctx.account.id, account),
+        seq: outgoing.seq,
+        lamport: outgoing.lamport,
+        at: ctx.now,
+        expiry_seconds: 0,
+        content: outgoing.content,
+    };
+    let (sessions, mut cx) = ctx.sessions_cx(account)?;
+    let sealed = match session {
+        Some(id) => sessions.seal_with(id, &envelope, &mut cx),
+        None => sessions.seal(&envelope, &mut cx),
+    };
+    Ok(sealed.map_err(SendError::Seal)?)
+}
+
+/// Opens frames that came from `account`, and does what they say. Returns those that are, or
+/// were before, dealt with; the rest did not open and changed nothing.
+///
+/// # Errors
+/// [`StoreError`] when the store cannot be read.
+pub fn receive<'f>(
+    ctx: &mut Ctx<'_>,
+    account: AccountId,
+    route: Route,
+    frames: impl IntoIterator<Item = &'f [u8]>,
+) -> Result<Vec<Received>, StoreError> {
+    let mut received = Vec::new();
+    for frame in frames {
+        let envelope = EnvelopeId::of(frame);
+        let seen_key = ctx.key(Tree::Seen, &envelope.0, &[]);
+        if let Some(seen) = ctx.get::<SeenRow>(&seen_key)? {
+            received.push(Received { envelope, wants_receipt: seen.wants_receipt });
+            continue;
+        }
+        let now = ctx.now;
+        let wants_receipt = match ctx.sessions(account)?.open(frame, now) {
+            Err(OpenError::NotOpened) => {
+                tracing::debug!(account = %account.short(), "a frame did not open");
+                continue;
+            }
+            // It opened and says nothing we understand; it never will.
+            Err(_) => true,
+            Ok((session, opened)) => {
+                let wants_receipt = opened.content.wants_receipt();
+                dispatch(ctx, account, session, route, opened)?;
+                wants_receipt
+            }
+        };
+        ctx.put(seen_key, &SeenRow { at: now, wants_receipt })?;
+        received.push(Received { envelope, wants_receipt });
+    }
+    Ok(received)
+}
+
+fn dispatch(
+    ctx: &mut Ctx<'_>,
+    account: AccountId,
+    session: [u8; 16],
+    route: Route,
+    envelope: Envelope,
+) -> Result<(), StoreError> {
+    if envelope.content.is_handshake() {
+        return request::on_content(ctx, account, session, envelope.content);
+    }
+    // Until a contact is accepted, only the handshake is legal.
+    if contact::get(ctx, account)?.is_none() {
+        return Ok(());
+    }
+    match envelope.content {
+        Content::Text(ref text) => {
+            let text = text.text.clone();
+            chat::on_text(ctx, account, &envelope, Some(text))
+        }
+        Content::Unsupported(_) if envelope.seq > 0 => chat::on_text(ctx, account, &envelope, None),
+        Content::Delivered(receipt) => receipt::on_delivered(ctx, account, &receipt, None),
+        Content::Read(read) => chat::on_read(ctx, account, &read),
+        Content::Card(card) => contact::on_card(ctx, account, card),
+        _ => {
+            tracing::debug!(account = %account.short(), ?route, "content without effect");
+            Ok(())
+        }
+    }
+}
+
+/// Queues a frame that is sealed already.
+pub(super) fn queue_frame(
+    ctx: &mut Ctx<'_>,
+    account: AccountId,
+    frame: Vec<u8>,
+    class: Class,
+) -> Result<(), StoreError> {
+    if !ctx.state.lanes.contains_key(&account) {
+        contact::restore_lane(ctx, account, false)?;
+    }
+    let Some(lane) = ctx.state.lanes.get(&account) else { return Ok(()) };
+    let parcel = Parcel {
+        order: lane.next_order(),
+        envelope: EnvelopeId::of(&frame),
+        size: u32::try_from(frame.len()).unwrap_or(u32::MAX),
+        class,
+        sealed_at: ctx.now,
+        custody_until: None,
+    };
+    super::outbox::put(ctx, account, &parcel, frame)?;
+    if let Some(lane) = ctx.state.lanes.get_mut(&account) {
+        lane.push(parcel);
+    }
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! The registration at a relay.
+
+use protocol::registration::wire::SentVia;
+
+use crate::api::dto::{self, RegistrationState, rfc3339};
+use crate::engine::Ctx;
+use crate::service::registration::{self as service, RegistrationRecord};
+use crate::store::StoreError;
+
+use super::relay_name;
+
+pub(crate) fn registration(ctx: &Ctx<'_>) -> Result<dto::Registration, StoreError> {
+    let record = service::get(ctx)?;
+    let state = match &record {
+        Some(record) if record.is_admitted() && ctx.now < record.expires_at => {
+            RegistrationState::Registered
+        }
+        Some(record) if record.is_admitted() => RegistrationState::Expired,
+        Some(record) if record.challenge.is_some() => RegistrationState::Challenged,
+        _ => RegistrationState::None,
+    };
+    Ok(dto::Registration {
+        state,
+        relay: record.as_ref().map(|record| dto::RelaySummary {
+            id: relay_name(record.relay.relay),
+            address: record.address.clone(),
+            development: record.development,
+        }),
+        identifier: record.as_ref().map(|record| record.identifier.clone()),
+        expires_at: record
+            .as_ref()
+            .filter(|record| record.is_admitted())
+            .map(|record| rfc3339(record.expires_at)),
+        challenge: record.as_ref().and_then(challenge),
+        suggested_relay: ctx.state.settings.suggested_relay.clone(),
+    })
+}
+
+fn challenge(record: &RegistrationRecord) -> Option<dto::Challenge> {
+    let challenged = &record.challenge.as_ref()?.challenged;
+    Some(dto::Challenge {
+        id: challenged.challenge.to_string(),
+        identifier_masked: record.identifier.clone(),
+        sent_via: match challenged.sent_via {
+            SentVia::Console => dto::SentVia::Console,
+            SentVia::Email => dto::SentVia::Email,
+            SentVia::Sms => dto::SentVia::Sms,
+        },
+        expires_at: rfc3339(challenged.expires_at),
+        resend_after: rfc3339(challenged.resend_after),
+        attempts_left: u32::from(challenged.attempts_left),
+        // Only what a development relay itself gives away.
+        development_code: challenged.development_code.clone().filter(|_| record.development),
+    })
+}

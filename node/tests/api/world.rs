@@ -1,0 +1,172 @@
+//! A node that lives for one test, and clients of its API.
+
+use std::sync::Arc;
+
+use crypto::Secret;
+use crypto::vault::{KdfParams, Unlock, Vault};
+use node::api::{self, ApiConfig, RunningApi};
+use node::engine::{Clock, Engine, NetSink, Settings, SystemClock, spawn};
+use node::handle::Node;
+use node::net::NetCommand;
+use node::store::{MemoryStore, SealedStore};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Takes what the node would send and lets it vanish: the node is offline.
+struct Nowhere;
+
+impl NetSink for Nowhere {
+    fn offer(&self, _: NetCommand) -> Option<NetCommand> {
+        None
+    }
+}
+
+/// A running API.
+pub struct Server {
+    pub running: RunningApi,
+    pub port: u16,
+    pub token: String,
+    pub folder: TempDir,
+    http: reqwest::Client,
+    shutdown: CancellationToken,
+    // The engine stops when the network's end of this closes.
+    _net: mpsc::Sender<node::net::NetEvent>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+/// A node in memory.
+fn offline_node(shutdown: &CancellationToken) -> (Node, mpsc::Sender<node::net::NetEvent>) {
+    let mut rng = rand::rng();
+    let key = Secret::random(&mut rng);
+    let vault =
+        Vault::create(Unlock::DeviceKey(&key), KdfParams::default(), &mut rng).expect("a vault");
+    let store = SealedStore::new(Arc::new(MemoryStore::default()), &vault);
+    let settings = Settings { profile: "test".into(), ..Settings::default() };
+    let (engine, first) =
+        Engine::start(store, settings, SystemClock.now(), &mut rng).expect("a fresh store");
+    let (sender, events) = mpsc::channel(8);
+    let (handle, _task) =
+        spawn(engine, first, Arc::new(SystemClock), (events, Nowhere), shutdown.clone());
+    (Node::new(handle), sender)
+}
+
+impl Server {
+    pub async fn start() -> Self {
+        let shutdown = CancellationToken::new();
+        let (node, net) = offline_node(&shutdown);
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = ApiConfig {
+            profile: "test".into(),
+            port: 0,
+            runtime_dir: folder.path().join("run"),
+            ui_dir: None,
+        };
+        let running = api::serve(config, node, shutdown.clone()).await.expect("the API starts");
+        let token =
+            std::fs::read_to_string(folder.path().join("run/api-token")).expect("a token file");
+        let port = running.address.port();
+        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+        Self { running, port, token, folder, http, shutdown, _net: net }
+    }
+
+    pub fn stop(&self) {
+        self.shutdown.cancel();
+    }
+
+    /// A request without a token.
+    pub fn bare(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("http://127.0.0.1:{}{path}", self.port))
+    }
+
+    /// A request with the command line's token.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.bare(method, &format!("/api/v1{path}")).bearer_auth(&self.token)
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        Answer::of(self.request(Method::GET, path)).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        Answer::of(self.request(Method::POST, path).json(&body)).await
+    }
+
+    /// Sends these bytes and reads until the server closes or has answered.
+    pub async fn raw(&self, head: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.expect("connects");
+        stream.write_all(head.as_bytes()).await.expect("writes");
+        let mut answer = Vec::new();
+        // A reset after the answer is as good as a close.
+        let _ = stream.read_to_end(&mut answer).await;
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// What stands behind `#login=` of a fresh link.
+    pub fn login(&self) -> String {
+        let url = self.running.login_link().url;
+        url.split_once("#login=").expect("a login link").1.to_owned()
+    }
+
+    /// Signs a browser in.
+    pub async fn sign_in(&self) -> String {
+        let body = serde_json::json!({ "login": self.login() });
+        let answer = Answer::of(self.bare(Method::POST, "/api/v1/session").json(&body)).await;
+        answer.expect(StatusCode::CREATED)["token"].as_str().expect("a token").to_owned()
+    }
+}
+
+/// An answer that was read whole.
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: header::HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub async fn of(request: RequestBuilder) -> Self {
+        let response: Response = request.send().await.expect("an answer");
+        let (status, headers) = (response.status(), response.headers().clone());
+        let bytes = response.bytes().await.expect("a body");
+        Self { status, headers, text: String::from_utf8_lossy(&bytes).into_owned() }
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or(Value::Null)
+    }
+
+    /// The body of an answer with this status.
+    pub fn expect(&self, status: StatusCode) -> Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        self.json()
+    }
+
+    /// The code of a refusal; checks that it has the one shape.
+    pub fn problem(&self) -> String {
+        let kind = self.headers.get(header::CONTENT_TYPE).expect("a content type");
+        assert_eq!(kind, "application/problem+json", "{}", self.text);
+        let body = self.json();
+        let code = body["code"].as_str().expect("a code").to_owned();
+        assert_eq!(body["type"], format!("urn:kith:problem:{code}"));
+        assert_eq!(body["status"], self.status.as_u16());
+        assert_eq!(body["request_id"], self.header("x-request-id"));
+        assert!(
+            body["title"].is_string() && body["detail"].as_str().is_some_and(|d| d.len() > 10),
+            "{body}"
+        );
+        code
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+}
