@@ -32,7 +32,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("info,libp2p=warn,sled=warn"));
+        .unwrap_or_else(|_| EnvFilter::new("info,libp2p=warn,libp2p_kad=error,sled=warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match execute(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,7 +11,7 @@
 mod demo;
 mod vault;
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ const MAX_NET_EVENTS: usize = 1_024;
 #[non_exhaustive]
 pub enum StartError {
     /// The folder cannot be made or read.
-    #[error("cannot use the folder {}: {source}", folder.display())]
+    #[error("cannot use the folder {}", folder.display())]
     Folder {
         /// Which.
         folder: PathBuf,
@@ -46,7 +46,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// The vault does not open.
-    #[error("cannot open the keys in {}: {source}", folder.display())]
+    #[error("cannot open the keys in {}", folder.display())]
     Vault {
         /// The profile's folder.
         folder: PathBuf,
@@ -54,7 +54,7 @@ pub enum StartError {
         source: VaultError,
     },
     /// The store does not open.
-    #[error("cannot open the messages in {}: {source}", folder.display())]
+    #[error("cannot open the messages in {}", folder.display())]
     Store {
         /// The store's folder.
         folder: PathBuf,
@@ -121,6 +121,7 @@ pub async fn start(config: &NodeConfig) -> Result<RunningNode, StartError> {
         identity_seed: engine.account().identity.signing_seed(),
         listen: config.listen.clone(),
         lan: config.lan,
+        hole_punching: true,
         loopback_only: stays_on_this_machine(&config.listen),
     };
     let net = net::start(net_config, events, shutdown.clone())?;
@@ -227,9 +228,17 @@ async fn host_relay(config: &mut NodeConfig) -> Result<bootstrap::RelayHandle, S
 /// When the filter is none.
 fn init_log(filter: &str) -> anyhow::Result<()> {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_new(filter)?;
-    let subscriber =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).finish();
+    let mut filter = EnvFilter::try_new(filter)?;
+    // Whatever is asked for, these say where people are: they may only warn.
+    for library in ["libp2p", "quinn", "yamux", "hickory", "multistream_select"] {
+        filter = filter.add_directive(format!("{library}=warn").parse()?);
+    }
+    // Colours are for a person who looks on, not for a file.
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .finish();
     // A process that runs several nodes sets it up with the first.
     let _ = tracing::subscriber::set_global_default(subscriber);
     Ok(())

@@ -67,6 +67,9 @@ pub struct NetConfig {
     /// Announce this node on the local network and find contacts there. It tells everybody on
     /// that network which account is here.
     pub lan: bool,
+    /// Turn relayed connections into direct ones where the NATs allow it. Without, a contact that
+    /// is reached over a relay does not learn where this node is.
+    pub hole_punching: bool,
     /// Confine the node to its machine: loopback addresses are told to contacts and dialled.
     /// For tests and demonstrations.
     pub loopback_only: bool,
@@ -76,7 +79,13 @@ impl NetConfig {
     /// Every interface, without discovery on the local network.
     #[must_use]
     pub fn new(identity_seed: Secret<32>) -> Self {
-        Self { identity_seed, listen: Vec::new(), lan: false, loopback_only: false }
+        Self {
+            identity_seed,
+            listen: Vec::new(),
+            lan: false,
+            hole_punching: true,
+            loopback_only: false,
+        }
     }
 
     /// This machine only, on free ports.
@@ -218,12 +227,12 @@ pub fn start(
     shutdown: CancellationToken,
 ) -> Result<NetHandle, StartError> {
     let addresses = config.addresses()?;
-    let NetConfig { identity_seed, listen: _, lan, loopback_only } = config;
+    let NetConfig { identity_seed, listen: _, lan, hole_punching, loopback_only } = config;
     // libp2p erases the copy that it is given; ours is erased when it is dropped.
     let mut seed = *identity_seed.expose();
     let key = Keypair::ed25519_from_bytes(&mut seed[..])
         .map_err(|error| StartError::Setup(error.to_string()))?;
-    let mut swarm = swarm::identity(key, lan)?;
+    let mut swarm = swarm::identity(key, lan, hole_punching)?;
     let mut refused = Vec::new();
     for address in &addresses {
         if let Err(error) = swarm.listen_on(address.clone()) {

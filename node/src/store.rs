@@ -7,6 +7,7 @@
 //! The engine is the only writer. See `docs/ARCHITECTURE.md` and `docs/protocol/` for what the
 //! values mean.
 
+mod guard;
 mod memory;
 mod sealed;
 mod sled_store;

@@ -1,7 +1,7 @@
 //! The local API over real sockets: a node with a memory store and no network.
 //!
 //! Each test starts its own server on a port of its own. Numbers in names are the lines of the
-//! checklist in `docs/threat-model.md`.
+//! checklist in `docs/THREAT_MODEL.md`.
 
 #[path = "api/codes.rs"]
 mod codes;

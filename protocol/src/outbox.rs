@@ -57,10 +57,12 @@ pub const MAX_REFUSALS: u32 = 40;
 pub enum Class {
     /// A message that a person sees ticks for.
     Message(MessageId),
-    /// The handshake, cards: must arrive, shown nowhere.
+    /// The handshake: must arrive, shown nowhere.
     Control,
     /// Receipts: a relay's custody is enough.
     Receipt,
+    /// A contact card: a newer one makes it pointless.
+    Card,
 }
 
 /// A stored, sealed frame, without its bytes.
@@ -93,6 +95,15 @@ pub enum Action {
     Deliver(Vec<u64>),
     /// Leave these at the contact's relay.
     Deposit(Vec<u64>),
+}
+
+/// Why a parcel is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hopeless {
+    /// Nobody took it within [`LIFE`].
+    TooOld,
+    /// The other node answered [`MAX_REFUSALS`] times without being able to open it.
+    NeverOpened,
 }
 
 /// What the lane is waiting for.
@@ -223,6 +234,13 @@ impl Lane {
         self.unreachable_since = Some(now);
     }
 
+    /// The person asked to try now: no wait that is running counts any more.
+    pub fn try_now(&mut self) {
+        self.unreachable_since = None;
+        self.direct_after = Timestamp(0);
+        self.mailbox_after = Timestamp(0);
+    }
+
     /// Whether a connection is open.
     #[must_use]
     pub fn is_connected(&self) -> bool {
@@ -289,21 +307,31 @@ impl Lane {
         }
     }
 
+    /// A newer card is about to be queued: removes and returns older ones that nobody has yet.
+    pub fn supersede_cards(&mut self) -> Vec<Parcel> {
+        if self.flight != Flight::None {
+            return Vec::new();
+        }
+        self.remove(|parcel| parcel.class == Class::Card && parcel.custody_until.is_none())
+    }
+
     /// Removes a parcel that a person deleted.
     pub fn forget(&mut self, message: MessageId) -> Vec<Parcel> {
         self.remove(|parcel| parcel.class == Class::Message(message))
     }
 
-    /// Removes and returns what was tried for longer than its life, or refused too often.
-    pub fn give_up(&mut self, now: Timestamp) -> Vec<Parcel> {
+    /// Removes and returns what was tried for longer than its life, or refused too often, and
+    /// which of the two it was.
+    pub fn give_up(&mut self, now: Timestamp) -> Vec<(Parcel, Hopeless)> {
         let mut given_up = Vec::new();
         self.parcels.retain(|tracked| {
-            let old = now.since(tracked.parcel.sealed_at) >= LIFE;
-            let hopeless = tracked.refusals >= MAX_REFUSALS;
-            if old || hopeless {
-                given_up.push(tracked.parcel.clone());
-            }
-            !(old || hopeless)
+            let why = if tracked.refusals >= MAX_REFUSALS {
+                Some(Hopeless::NeverOpened)
+            } else {
+                (now.since(tracked.parcel.sealed_at) >= LIFE).then_some(Hopeless::TooOld)
+            };
+            given_up.extend(why.map(|why| (tracked.parcel.clone(), why)));
+            why.is_none()
         });
         given_up
     }

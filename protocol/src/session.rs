@@ -1,8 +1,10 @@
 //! The sessions with one account: which one seals, and which one opens.
 //!
 //! Usually there is one. There are two when both people scanned each other's code at the same
-//! time (glare): both complete, and both sides seal with the one whose id is smaller; the other
-//! only opens.
+//! time (glare), or when one of them lost the first and they met again. Both stay able to open;
+//! the one that seals is the one that the other side proved last to have: its join request came
+//! on it, or a frame of theirs opened with it. A session that the other side has lost is
+//! therefore never sealed with once there is a newer one.
 //!
 //! # Invariants
 //! * A frame that no session opens changes nothing, to the byte.
@@ -88,7 +90,7 @@ impl Sessions {
             }
         }
         self.live.push(Live { session, last_opened: now });
-        self.live.sort_by_key(|live| live.session.id());
+        self.order();
     }
 
     /// Forgets the session that a withdrawn or rejected handshake made.
@@ -102,7 +104,7 @@ impl Sessions {
         self.live.is_empty()
     }
 
-    /// The session that seals: the smallest id.
+    /// The session that seals: the one that the other side proved last to have.
     #[must_use]
     pub fn sealing(&self) -> Option<&Session> {
         self.live.first().map(|live| &live.session)
@@ -164,11 +166,18 @@ impl Sessions {
         for live in &mut self.live {
             let Ok(plaintext) = live.session.decrypt(frame, now.seconds()) else { continue };
             live.last_opened = now;
+            let id = live.session.id();
             let plaintext = zeroize::Zeroizing::new(plaintext);
-            let envelope = Envelope::from_bytes(&plaintext).map_err(OpenError::Envelope)?;
-            return Ok((live.session.id(), envelope));
+            let envelope = Envelope::from_bytes(&plaintext).map_err(OpenError::Envelope);
+            self.order();
+            return envelope.map(|envelope| (id, envelope));
         }
         Err(OpenError::NotOpened)
+    }
+
+    /// The sealing session first; between equals the smaller id, alike on both sides.
+    fn order(&mut self) {
+        self.live.sort_by_key(|live| (std::cmp::Reverse(live.last_opened), live.session.id()));
     }
 
     /// Opens an ephemeral. Returns its name, for the replay cache, and its content.

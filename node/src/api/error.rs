@@ -96,131 +96,103 @@ impl ApiCode {
     /// Its name in JSON.
     #[must_use]
     pub fn name(self) -> &'static str {
-        self.row().0
+        self.name_and_status().0
     }
 
     /// Its HTTP status.
     #[must_use]
     pub fn status(self) -> StatusCode {
-        self.row().1
+        self.name_and_status().1
+    }
+
+    fn name_and_status(self) -> (&'static str, StatusCode) {
+        use StatusCode as S;
+        match self {
+            Self::Unauthenticated => ("unauthenticated", S::UNAUTHORIZED),
+            Self::LoginUsed => ("login_used", S::UNAUTHORIZED),
+            Self::LoginExpired => ("login_expired", S::UNAUTHORIZED),
+            Self::LoginInvalid => ("login_invalid", S::UNAUTHORIZED),
+            Self::HostNotAllowed => ("host_not_allowed", S::FORBIDDEN),
+            Self::OriginNotAllowed => ("origin_not_allowed", S::FORBIDDEN),
+            Self::CrossSite => ("cross_site", S::FORBIDDEN),
+            Self::NotFound => ("not_found", S::NOT_FOUND),
+            Self::MethodNotAllowed => ("method_not_allowed", S::METHOD_NOT_ALLOWED),
+            Self::BodyTooLarge => ("body_too_large", S::PAYLOAD_TOO_LARGE),
+            Self::UnsupportedMediaType => ("unsupported_media_type", S::UNSUPPORTED_MEDIA_TYPE),
+            Self::InvalidJson => ("invalid_json", S::UNPROCESSABLE_ENTITY),
+            Self::InvalidParameter => ("invalid_parameter", S::UNPROCESSABLE_ENTITY),
+            Self::IdempotencyConflict => ("idempotency_conflict", S::CONFLICT),
+            Self::Locked => ("locked", S::LOCKED),
+            Self::TooManyRequests => ("too_many_requests", S::TOO_MANY_REQUESTS),
+            Self::Busy => ("busy", S::SERVICE_UNAVAILABLE),
+            Self::Timeout => ("timeout", S::SERVICE_UNAVAILABLE),
+            Self::NoCodeFound => ("no_code_found", S::UNPROCESSABLE_ENTITY),
+            Self::UnreadableImage => ("unreadable_image", S::UNPROCESSABLE_ENTITY),
+            Self::ImageTooLarge => ("image_too_large", S::PAYLOAD_TOO_LARGE),
+            Self::InvalidUpgrade => ("invalid_upgrade", S::UNPROCESSABLE_ENTITY),
+            Self::Internal => ("internal", S::INTERNAL_SERVER_ERROR),
+        }
     }
 
     /// What happened, why, and what to do next.
     #[must_use]
     pub fn detail(self) -> &'static str {
-        self.row().2
-    }
-
-    fn row(self) -> (&'static str, StatusCode, &'static str) {
-        use StatusCode as S;
         match self {
-            Self::Unauthenticated => (
-                "unauthenticated",
-                S::UNAUTHORIZED,
-                "This browser is not signed in to this node. Run “kith open” for a fresh link.",
-            ),
-            Self::LoginUsed => (
-                "login_used",
-                S::UNAUTHORIZED,
-                "This link was already used. Run “kith open” for a fresh one.",
-            ),
-            Self::LoginExpired => (
-                "login_expired",
-                S::UNAUTHORIZED,
-                "This link ran out after ten minutes. Run “kith open” for a fresh one.",
-            ),
-            Self::LoginInvalid => (
-                "login_invalid",
-                S::UNAUTHORIZED,
-                "This node did not make that link; it may have restarted. Run “kith open” for a fresh one.",
-            ),
-            Self::HostNotAllowed => (
-                "host_not_allowed",
-                S::FORBIDDEN,
-                "This node answers under localhost, 127.0.0.1 and [::1] only, at its own port.",
-            ),
-            Self::OriginNotAllowed => (
-                "origin_not_allowed",
-                S::FORBIDDEN,
-                "Another page asked. Only the node's own page may use this API from a browser.",
-            ),
-            Self::CrossSite => (
-                "cross_site",
-                S::FORBIDDEN,
-                "Another site asked. Only the node's own page may use this API from a browser.",
-            ),
-            Self::NotFound => ("not_found", S::NOT_FOUND, "There is nothing at this address."),
-            Self::MethodNotAllowed => (
-                "method_not_allowed",
-                S::METHOD_NOT_ALLOWED,
-                "This address exists, but not with this method. See /api/v1/openapi.json.",
-            ),
-            Self::BodyTooLarge => (
-                "body_too_large",
-                S::PAYLOAD_TOO_LARGE,
-                "The request is larger than this endpoint takes. Send less at once.",
-            ),
-            Self::UnsupportedMediaType => (
-                "unsupported_media_type",
-                S::UNSUPPORTED_MEDIA_TYPE,
-                "This endpoint does not take that type of content. Send application/json.",
-            ),
-            Self::InvalidJson => (
-                "invalid_json",
-                S::UNPROCESSABLE_ENTITY,
-                "The request is not the JSON this endpoint wants. See /api/v1/openapi.json.",
-            ),
-            Self::InvalidParameter => (
-                "invalid_parameter",
-                S::UNPROCESSABLE_ENTITY,
-                "A parameter is not what this endpoint wants. See /api/v1/openapi.json.",
-            ),
-            Self::IdempotencyConflict => (
-                "idempotency_conflict",
-                S::CONFLICT,
-                "This Idempotency-Key was used for a different request. Use a new key.",
-            ),
-            Self::Locked => {
-                ("locked", S::LOCKED, "The vault is locked. Unlock it with your passphrase.")
+            Self::Unauthenticated => {
+                "This browser is not signed in to this node. Run “kith open” for a fresh link."
             }
-            Self::TooManyRequests => (
-                "too_many_requests",
-                S::TOO_MANY_REQUESTS,
-                "Too many requests came at once. Wait a moment and try again.",
-            ),
-            Self::Busy => (
-                "busy",
-                S::SERVICE_UNAVAILABLE,
-                "The node has too much to do at once. Wait a moment and try again.",
-            ),
-            Self::Timeout => {
-                ("timeout", S::SERVICE_UNAVAILABLE, "The node took too long to answer. Try again.")
+            Self::LoginUsed => "This link was already used. Run “kith open” for a fresh one.",
+            Self::LoginExpired => {
+                "This link ran out after ten minutes. Run “kith open” for a fresh one."
             }
-            Self::NoCodeFound => (
-                "no_code_found",
-                S::UNPROCESSABLE_ENTITY,
-                "No code was found in this picture. Move closer, hold still, and keep all of it in view.",
-            ),
-            Self::UnreadableImage => (
-                "unreadable_image",
-                S::UNPROCESSABLE_ENTITY,
-                "This picture cannot be read. Use a PNG, JPEG or WebP file.",
-            ),
-            Self::ImageTooLarge => (
-                "image_too_large",
-                S::PAYLOAD_TOO_LARGE,
-                "This picture has more pixels than the node looks at. Use a smaller one.",
-            ),
-            Self::InvalidUpgrade => (
-                "invalid_upgrade",
-                S::UNPROCESSABLE_ENTITY,
-                "This endpoint upgrades to a WebSocket or streams text/event-stream.",
-            ),
-            Self::Internal => (
-                "internal",
-                S::INTERNAL_SERVER_ERROR,
-                "Something went wrong inside the node. Its log names this request's id.",
-            ),
+            Self::LoginInvalid => {
+                "This node did not make that link; it may have restarted. Run “kith open” for a fresh one."
+            }
+            Self::HostNotAllowed => {
+                "This node answers under localhost, 127.0.0.1 and [::1] only, at its own port."
+            }
+            Self::OriginNotAllowed => {
+                "Another page asked. Only the node's own page may use this API from a browser."
+            }
+            Self::CrossSite => {
+                "Another site asked. Only the node's own page may use this API from a browser."
+            }
+            Self::NotFound => "There is nothing at this address.",
+            Self::MethodNotAllowed => {
+                "This address exists, but not with this method. See /api/v1/openapi.json."
+            }
+            Self::BodyTooLarge => {
+                "The request is larger than this endpoint takes. Send less at once."
+            }
+            Self::UnsupportedMediaType => {
+                "This endpoint does not take that type of content. Send application/json."
+            }
+            Self::InvalidJson => {
+                "The request is not the JSON this endpoint wants. See /api/v1/openapi.json."
+            }
+            Self::InvalidParameter => {
+                "A parameter is not what this endpoint wants. See /api/v1/openapi.json."
+            }
+            Self::IdempotencyConflict => {
+                "This Idempotency-Key was used for a different request. Use a new key."
+            }
+            Self::Locked => "The vault is locked. Unlock it with your passphrase.",
+            Self::TooManyRequests => "Too many requests came at once. Wait a moment and try again.",
+            Self::Busy => "The node has too much to do at once. Wait a moment and try again.",
+            Self::Timeout => "The node took too long to answer. Try again.",
+            Self::NoCodeFound => {
+                "No code was found in this picture. Move closer, hold still, and keep all of it in view."
+            }
+            Self::UnreadableImage => "This picture cannot be read. Use a PNG, JPEG or WebP file.",
+            Self::ImageTooLarge => {
+                "This picture has more pixels than the node looks at. Use a smaller one."
+            }
+            Self::InvalidUpgrade => {
+                "This endpoint upgrades to a WebSocket or streams text/event-stream."
+            }
+            Self::Internal => {
+                "Something went wrong inside the node. Its log names this request's id."
+            }
         }
     }
 }
@@ -267,8 +239,12 @@ impl ApiError {
 
 impl From<ApiCode> for ApiError {
     fn from(code: ApiCode) -> Self {
-        let (name, status, detail) = code.row();
-        Self { status, code: name, detail: detail.to_owned(), retry_after: None }
+        Self {
+            status: code.status(),
+            code: code.name(),
+            detail: code.detail().to_owned(),
+            retry_after: None,
+        }
     }
 }
 

@@ -72,13 +72,15 @@ pub(super) struct Since {
     since: Option<u64>,
 }
 
-/// The first frame of a WebSocket.
+/// What a WebSocket may begin with. An enum, because serde reads no tag of a struct.
 #[derive(Deserialize)]
-#[serde(tag = "type", rename = "auth")]
-struct Auth {
-    token: String,
-    #[serde(default)]
-    since: Option<u64>,
+#[serde(tag = "type", rename_all = "snake_case")]
+enum FirstFrame {
+    Auth {
+        token: String,
+        #[serde(default)]
+        since: Option<u64>,
+    },
 }
 
 /// Streams events: a WebSocket when the request upgrades, otherwise `text/event-stream`.
@@ -147,13 +149,14 @@ async fn admit(
                 first = timeout(FIRST_FRAME, socket.recv()) => first,
             };
             let Ok(Some(Ok(Frame::Text(text)))) = first else { return Err(close::UNAUTHENTICATED) };
-            let auth: Auth = serde_json::from_str(&text).map_err(|_| close::UNAUTHENTICATED)?;
+            let FirstFrame::Auth { token, since } =
+                serde_json::from_str(&text).map_err(|_| close::UNAUTHENTICATED)?;
             let session =
-                session_of(api, &auth.token).map_err(|refusal| match refusal.status.as_u16() {
+                session_of(api, &token).map_err(|refusal| match refusal.status.as_u16() {
                     429 => close::TOO_MANY,
                     _ => close::UNAUTHENTICATED,
                 })?;
-            (session, auth.since)
+            (session, since)
         }
     };
     if api.node().vault().locked() { Err(close::LOCKED) } else { Ok(admitted) }

@@ -13,7 +13,7 @@
 //! * A missing or doubled `Host` is refused; a doubled `Origin` is refused.
 //! * Nothing here depends on a secret: the token comes after.
 //!
-//! Knows nothing of sessions, routes or the node. Spec: `docs/threat-model.md`.
+//! Knows nothing of sessions, routes or the node. Spec: `docs/THREAT_MODEL.md`.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, Method, Uri, header};

@@ -10,7 +10,7 @@
 use std::io::Cursor;
 
 use image::imageops::{self, FilterType};
-use image::{GrayImage, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, GrayImage, ImageFormat, ImageReader, Limits};
 
 use super::error::ApiCode;
 
@@ -79,7 +79,7 @@ fn decode(bytes: &[u8], picture: Picture) -> Result<GrayImage, ApiCode> {
     limits.max_image_height = Some(SIDE);
     limits.max_alloc = Some(MEMORY);
     reader.limits(limits);
-    reader.decode().map(|image| image.into_luma8()).map_err(|_| ApiCode::UnreadableImage)
+    reader.decode().map(DynamicImage::into_luma8).map_err(|_| ApiCode::UnreadableImage)
 }
 
 /// All texts found by the first attempt that finds any.

@@ -10,7 +10,7 @@
 //! * All comparisons run over all entries in constant time.
 //! * What ends a session ends its event streams.
 //!
-//! Knows nothing of HTTP. `now` is an argument. Spec: `docs/threat-model.md`.
+//! Knows nothing of HTTP. `now` is an argument. Spec: `docs/THREAT_MODEL.md`.
 
 use std::collections::VecDeque;
 use std::fmt;

@@ -137,8 +137,8 @@ async fn welcome(options: &DemoConfig, folder: &Path, running: &[(&str, NodeConf
     match options.connected {
         true => println!("Ada and Ben are connected: write something."),
         false => println!(
-            "Let them meet: in Ada's window choose “Invite” and copy the code; in Ben's choose \
-             “Scan” and paste it. Then accept Ben in Ada's window."
+            "Let them meet: in Ada's window choose “Show my code” and copy it; in Ben's choose \
+             “Scan a code” and paste it. Then accept Ben in Ada's window."
         ),
     }
     match options.dir {

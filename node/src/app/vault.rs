@@ -15,7 +15,7 @@ use crypto::{KdfParams, KeyFileError, Secret, Unlock, Vault};
 #[non_exhaustive]
 pub enum VaultError {
     /// A file cannot be read or written.
-    #[error("{file} cannot be read or written: {source}")]
+    #[error("{file} cannot be read or written")]
     Io {
         /// Which.
         file: &'static str,
@@ -31,7 +31,7 @@ pub enum VaultError {
     #[error("device.key is damaged. Put it back from a copy of this folder")]
     DeviceKey,
     /// The key file does not open.
-    #[error("vault.key does not open: {0}")]
+    #[error("vault.key does not open")]
     KeyFile(#[from] KeyFileError),
 }
 

@@ -45,9 +45,9 @@ impl Client {
     /// `Unreachable` when none has left its token file.
     pub(super) fn of(places: &Places) -> Result<Self, CliError> {
         let (base, token) = token_file::read(&places.runtime_dir).ok_or_else(|| {
-            let profile = &places.profile;
+            let (profile, folder) = (&places.profile, places.data_dir.display());
             CliError::Unreachable(format!(
-                "Kith is not running for the profile “{profile}”. Start it with “kith up”."
+                "Kith is not running for the profile “{profile}” in {folder}. Start it with “kith up”."
             ))
         })?;
         let http = reqwest::Client::builder()

@@ -68,7 +68,7 @@ fn show(invite: &Invite, drawing: Drawing, out: Out) -> Result<(), CliError> {
     }
     out.line(text)?;
     out.note(&format!(
-        "Works once, until {} UTC. {}",
+        "Works once, until {}. {}",
         minute(&invite.expires_at),
         invite.reachable.detail
     ));

@@ -150,7 +150,7 @@ pub(super) async fn register(
     let challenge: Challenge = client.post("/registration/challenges", &asked).await?;
     out.show(&challenge, |challenge| {
         let mut text = format!(
-            "A code is on its way to {} ({}). Answer with “kith verify <code>” before {} UTC.",
+            "A code is on its way to {} ({}). Answer with “kith verify <code>” before {}.",
             foreign_name(&challenge.identifier_masked),
             word(&challenge.sent_via),
             minute(&challenge.expires_at)

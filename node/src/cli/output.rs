@@ -92,9 +92,9 @@ pub(super) fn short(id: &str) -> &str {
     id.get(..10).unwrap_or(id)
 }
 
-/// `2026-11-22 10:00` of an RFC 3339 time.
+/// `2026-11-22 10:00Z` of an RFC 3339 time, which is UTC as all of the API's are.
 pub(super) fn minute(time: &str) -> String {
-    time.get(..16).unwrap_or(time).replace('T', " ")
+    time.get(..16).map_or_else(|| time.to_owned(), |minute| minute.replace('T', " ") + "Z")
 }
 
 /// Rows with columns of equal width.
@@ -138,6 +138,7 @@ mod tests {
     fn short_forms_survive_short_input() {
         assert_eq!(short("abc"), "abc");
         assert_eq!(short("0123456789abcdef"), "0123456789");
-        assert_eq!(minute("2026-11-22T10:00:00.000Z"), "2026-11-22 10:00");
+        assert_eq!(minute("2026-11-22T10:00:00.000Z"), "2026-11-22 10:00Z");
+        assert_eq!(minute("soon"), "soon");
     }
 }

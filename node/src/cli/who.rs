@@ -100,7 +100,7 @@ mod tests {
             alias: alias.map(str::to_owned),
             about: String::new(),
             symbol_seed: String::new(),
-            symbols: [0; 6],
+            symbols: Some([0; 6]),
             since: String::new(),
             via: Via::Link,
             verified: false,

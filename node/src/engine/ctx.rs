@@ -1,9 +1,10 @@
 //! The working context of one step: what services read, change and cause.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::Cx;
-use protocol::ids::AccountId;
+use protocol::ids::{AccountId, ChatId, MessageId};
 use protocol::session::Sessions;
 use protocol::time::Timestamp;
 use protocol::wire::Wire;
@@ -61,7 +62,11 @@ impl<E: Refusal> From<E> for Failure {
     }
 }
 
-type Overlay = BTreeMap<Key, Option<zeroize::Zeroizing<Vec<u8>>>>;
+type Value = Option<zeroize::Zeroizing<Vec<u8>>>;
+type Overlay = BTreeMap<Key, Value>;
+
+/// Most rows that a step remembers having read.
+const MAX_REMEMBERED: usize = 1_024;
 
 /// The working context of one step.
 pub struct Ctx<'a> {
@@ -75,8 +80,20 @@ pub struct Ctx<'a> {
     pub state: &'a mut State,
     store: &'a SealedStore,
     overlay: Overlay,
+    /// Rows as they were read: the inputs of one step are often about the same few things, and
+    /// nobody else writes meanwhile.
+    read: RefCell<Overlay>,
+    /// Changes told in this step that need no second telling.
+    told: BTreeSet<Named>,
     effects: Vec<Effect>,
     first_seq: u64,
+}
+
+/// A change of which one row says as much as many, since a row is read as what it names is then.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Named {
+    Chat(ChatId),
+    Message(MessageId),
 }
 
 impl std::fmt::Debug for Ctx<'_> {
@@ -101,6 +118,8 @@ impl<'a> Ctx<'a> {
             state,
             store,
             overlay: Overlay::new(),
+            read: RefCell::default(),
+            told: BTreeSet::new(),
             effects: Vec::new(),
             first_seq,
         }
@@ -125,7 +144,10 @@ impl<'a> Ctx<'a> {
         match self.overlay.get(key) {
             Some(None) => Ok(None),
             Some(Some(value)) => parse(key.tree(), value).map(Some),
-            None => self.store.get(key),
+            None => {
+                let value = self.read_row(key)?;
+                value.map(|value| parse(key.tree(), &value)).transpose()
+            }
         }
     }
 
@@ -136,7 +158,7 @@ impl<'a> Ctx<'a> {
     pub fn has(&self, key: &Key) -> Result<bool, StoreError> {
         match self.overlay.get(key) {
             Some(value) => Ok(value.is_some()),
-            None => Ok(self.store.get_bytes(key)?.is_some()),
+            None => Ok(self.read_row(key)?.is_some()),
         }
     }
 
@@ -147,8 +169,21 @@ impl<'a> Ctx<'a> {
     pub fn get_bytes(&self, key: &Key) -> Result<Option<zeroize::Zeroizing<Vec<u8>>>, StoreError> {
         match self.overlay.get(key) {
             Some(value) => Ok(value.clone()),
-            None => self.store.get_bytes(key),
+            None => self.read_row(key),
         }
+    }
+
+    /// A value as it is in the store, which does not change during a step.
+    fn read_row(&self, key: &Key) -> Result<Value, StoreError> {
+        if let Some(value) = self.read.borrow().get(key) {
+            return Ok(value.clone());
+        }
+        let value = self.store.get_bytes(key)?;
+        let mut read = self.read.borrow_mut();
+        if read.len() < MAX_REMEMBERED {
+            read.insert(key.clone(), value.clone());
+        }
+        Ok(value)
     }
 
     /// Rows about `id` with an order in `[from, to)`, as this step has left them.
@@ -252,6 +287,14 @@ impl<'a> Ctx<'a> {
     /// # Errors
     /// [`StoreError`] when the row exceeds its bound.
     pub fn emit(&mut self, event: Event) -> Result<(), StoreError> {
+        let told = match event {
+            Event::ChatChanged(chat) => Some(Named::Chat(chat)),
+            Event::MessageChanged(message) => Some(Named::Message(message)),
+            _ => None,
+        };
+        if told.is_some_and(|told| !self.told.insert(told)) {
+            return Ok(());
+        }
         let seq = self.state.seq + 1;
         let key = journal::key(self.store, seq);
         self.put(key, &JournalRow { at: self.now, event })?;
@@ -304,7 +347,7 @@ impl<'a> Ctx<'a> {
     fn merged<T: Wire>(
         &self,
         rows: Vec<(Key, T)>,
-        changed: Vec<(&Key, &Option<zeroize::Zeroizing<Vec<u8>>>)>,
+        changed: Vec<(&Key, &Value)>,
         order: Order,
         limit: usize,
     ) -> Result<Vec<(Key, T)>, StoreError> {

@@ -100,7 +100,11 @@ pub fn spawn(
         account: Arc::clone(engine.account()),
     };
     let outputs = Outputs { journal, volatile, sink: net.1, waiting: VecDeque::new() };
-    let task = tokio::spawn(run(engine, first, clock, (inbox, net.0), outputs, shutdown));
+    let work = run(engine, first, clock, (inbox, net.0), outputs, shutdown);
+    // A thread of its own: a step waits for the disk, and to leave a worker thread and come back
+    // for every step costs more than the step.
+    let runtime = tokio::runtime::Handle::current();
+    let task = tokio::task::spawn_blocking(move || runtime.block_on(work));
     (handle, task)
 }
 
@@ -177,7 +181,11 @@ async fn run<S: NetSink>(
             inputs.extend(command.into_iter().chain(event));
         }
         let now = clock.now();
-        let effects = tokio::task::block_in_place(|| engine.step(inputs, now, &mut rand::rng()))?;
+        let effects = engine.step(inputs, now, &mut rand::rng())?;
         outputs.perform(effects);
+        // Nobody is left who could want or bring anything: the node was dropped, not stopped.
+        if commands.is_closed() && events.is_closed() {
+            return Ok(());
+        }
     }
 }

@@ -16,7 +16,7 @@ pub(super) struct Identity {
     pub(super) limits: connection_limits::Behaviour,
     pub(super) gate: Gate,
     pub(super) relay: relay::client::Behaviour,
-    pub(super) punch: dcutr::Behaviour,
+    pub(super) punch: Toggle<dcutr::Behaviour>,
     pub(super) autonat: autonat::v2::client::Behaviour,
     pub(super) identify: identify::Behaviour,
     pub(super) ping: ping::Behaviour,

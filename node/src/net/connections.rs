@@ -7,7 +7,7 @@
 //!    decides alone, so that the two never close one each: it keeps the better path, then the
 //!    one that it dialled itself, then the older.
 //!
-//! Pure: it opens and closes nothing. Spec: `docs/protocol/wire.md` §3.
+//! Pure: it opens and closes nothing. Spec: `docs/protocol/wire.md` §10.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

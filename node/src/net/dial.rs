@@ -13,7 +13,7 @@
 //! * A contact that merely accepted a connection is no success: the pause ends when it has let
 //!   us in, so a node that refuses us is not hammered.
 //!
-//! Pure: it returns [`Step`]s and is told what became of them. Spec: `docs/protocol/wire.md` §3.
+//! Pure: it returns [`Step`]s and is told what became of them. Spec: `docs/protocol/wire.md` §10.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};

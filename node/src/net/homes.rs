@@ -24,7 +24,7 @@
 //! * A listener in `Requested` is never removed: libp2p would panic when the answer arrives. A
 //!   home that is given up then stays until the answer is there.
 //!
-//! Pure: the time and the randomness are arguments. Spec: `docs/protocol/wire.md` §3.
+//! Pure: the time and the randomness are arguments. Spec: `docs/protocol/wire.md` §10.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};

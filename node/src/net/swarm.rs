@@ -1,6 +1,6 @@
 //! Building the swarms: transports, limits and times, each a named value with its reason.
 //!
-//! Spec: `docs/protocol/wire.md` §1 and §3.
+//! Spec: `docs/protocol/wire.md` §1 and §10.
 
 use std::num::NonZeroU8;
 use std::time::Duration;
@@ -94,8 +94,13 @@ macro_rules! transports {
     }};
 }
 
-/// The swarm under the account's key. `lan` switches discovery on the local network on.
-pub(super) fn identity(key: Keypair, lan: bool) -> Result<Swarm<Identity>, BuildError> {
+/// The swarm under the account's key, with or without discovery on the local network and hole
+/// punching.
+pub(super) fn identity(
+    key: Keypair,
+    lan: bool,
+    punch: bool,
+) -> Result<Swarm<Identity>, BuildError> {
     let local = key.public().to_peer_id();
     let config =
         mdns::Config { ttl: MDNS_TTL, query_interval: MDNS_QUERY, ..mdns::Config::default() };
@@ -105,7 +110,7 @@ pub(super) fn identity(key: Keypair, lan: bool) -> Result<Swarm<Identity>, Build
         limits: limits(Some(MAX_INBOUND), MAX_CONNECTIONS),
         gate: Gate::default(),
         relay,
-        punch: dcutr::Behaviour::new(local),
+        punch: Toggle::from(punch.then(|| dcutr::Behaviour::new(local))),
         autonat: autonat::v2::client::Behaviour::default(),
         identify: identify_behaviour(key),
         ping: ping_behaviour(),

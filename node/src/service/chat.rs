@@ -1,7 +1,7 @@
 //! Conversations: writing, receiving, reading.
 
 use protocol::chat::{
-    Author, Chat, Claimed, Delivery, MAX_CLIENT_KEY, MAX_DRAFT, Message, Position,
+    Author, Chat, Claimed, Delivery, DeliveryState, MAX_CLIENT_KEY, MAX_DRAFT, Message, Position,
 };
 use protocol::envelope::{Content, Envelope, MAX_TEXT, ReadUpTo, Text, shown_time};
 use protocol::ids::{AccountId, ChatId, MessageId};
@@ -42,8 +42,8 @@ pub enum ChatError {
     /// The contact was removed.
     #[error("You are not connected with this person any more. Connect again with a new code.")]
     NoContact,
-    /// Nothing of it has failed.
-    #[error("This message has not failed; there is nothing to retry.")]
+    /// It has arrived.
+    #[error("This message has arrived; there is nothing to retry.")]
     NotFailed,
 }
 
@@ -223,6 +223,10 @@ pub(super) fn on_text(
             return Ok(());
         }
     };
+    // It came late, among messages that were read: no reading would ever reach it.
+    if message.position <= conversation.read_up_to {
+        conversation.unread = conversation.unread.saturating_sub(1);
+    }
     put(ctx, &conversation)?;
     put_message(ctx, &message)?;
     if let Some(seen) = ctx.state.seen.get_mut(&account) {
@@ -313,13 +317,20 @@ pub fn draft(ctx: &mut Ctx<'_>, chat: ChatId, text: String) -> Result<(), Failur
     Ok(())
 }
 
-/// Tries a failed message again: sealed anew, under the same id.
+/// Tries a message again now. One that failed is sealed anew, under the same id; for one that
+/// waits, every wait ends.
 ///
 /// # Errors
-/// [`Failure`] when it has not failed.
+/// [`Failure`] when it has arrived.
 pub fn retry(ctx: &mut Ctx<'_>, id: MessageId) -> Result<Message, Failure> {
     let mut failed = message(ctx, id)?.ok_or(NotFound("message"))?;
     let now = ctx.now;
+    let state = failed.delivery.as_ref().map(Delivery::state);
+    if let Some(DeliveryState::Queued | DeliveryState::Custody) = state {
+        let them = expect(ctx, failed.chat)?.them;
+        outbox::try_now(ctx, them);
+        return Ok(failed);
+    }
     let retried = failed.delivery.as_mut().is_some_and(|delivery| delivery.on_retry(now));
     let (true, Some(text)) = (retried, failed.text.clone()) else {
         return Err(ChatError::NotFailed.into());
@@ -333,6 +344,27 @@ pub fn retry(ctx: &mut Ctx<'_>, id: MessageId) -> Result<Message, Failure> {
     put_message(ctx, &failed)?;
     ctx.emit(Event::MessageChanged(id))?;
     Ok(failed)
+}
+
+/// Seals a message that waits on the session that is there now, under the same id.
+pub(super) fn seal_again(ctx: &mut Ctx<'_>, id: MessageId) -> Result<(), StoreError> {
+    let Some(waiting) = message(ctx, id)? else { return Ok(()) };
+    let (Some(text), Some(conversation)) = (waiting.text.clone(), get(ctx, waiting.chat)?) else {
+        return Ok(());
+    };
+    let sealed =
+        session::send(ctx, conversation.them, outgoing(&waiting, text), Class::Message(id));
+    match sealed {
+        Err(Failure::Store(error)) => Err(error),
+        Ok(()) => Ok(()),
+        Err(Failure::Refused(refusal)) => {
+            tracing::debug!(code = refusal.code(), "a message could not be sealed again");
+            let now = ctx.now;
+            with_delivery(ctx, id, |delivery| {
+                delivery.on_failed(now, protocol::chat::Failure::SessionBroken)
+            })
+        }
+    }
 }
 
 /// Deletes a message here. One that nobody has signed for is not sent any more.

@@ -3,9 +3,9 @@
 use protocol::chat::Chat;
 use protocol::contact::{Address, ContactCard, MAX_NAME, displayable_name};
 use protocol::envelope::Content;
-use protocol::ids::AccountId;
+use protocol::ids::{AccountId, ChatId};
 use protocol::invite::Kind;
-use protocol::outbox::{Lane, Parcel};
+use protocol::outbox::{Class, Lane, Parcel};
 use protocol::presence::Seen;
 use protocol::time::Timestamp;
 use protocol::wire::Wire;
@@ -154,11 +154,17 @@ pub fn add(ctx: &mut Ctx<'_>, account: AccountId, origin: Origin) -> Result<(), 
         last_seen: None,
     };
     put(ctx, &record)?;
-    let conversation = Chat::new(ctx.account.id, account, ctx.now);
-    chat::put(ctx, &conversation)?;
+    let chat = ChatId::of_pair(ctx.account.id, account);
+    // Whoever was removed and met again goes on where the conversation ended: what is new must
+    // not sort before what is old.
+    if chat::get(ctx, chat)?.is_none() {
+        let conversation = Chat::new(ctx.account.id, account, ctx.now);
+        chat::put(ctx, &conversation)?;
+    }
     reach(ctx, account, &record.card)?;
+    presence::greet(ctx, account)?;
     ctx.emit(Event::ContactChanged(account))?;
-    ctx.emit(Event::ChatChanged(conversation.id))
+    ctx.emit(Event::ChatChanged(chat))
 }
 
 /// They say that something about them has changed.
@@ -179,7 +185,7 @@ pub(super) fn on_card(
     put(ctx, &record)?;
     reach(ctx, account, &record.card)?;
     ctx.emit(Event::ContactChanged(account))?;
-    ctx.emit(Event::ChatChanged(protocol::ids::ChatId::of_pair(ctx.account.id, account)))
+    ctx.emit(Event::ChatChanged(ChatId::of_pair(ctx.account.id, account)))
 }
 
 /// Gives a contact another name here; `None` for their own.
@@ -198,7 +204,7 @@ pub fn rename(ctx: &mut Ctx<'_>, account: AccountId, alias: Option<&str>) -> Res
     };
     put(ctx, &record)?;
     ctx.emit(Event::ContactChanged(account))?;
-    ctx.emit(Event::ChatChanged(protocol::ids::ChatId::of_pair(ctx.account.id, account)))?;
+    ctx.emit(Event::ChatChanged(ChatId::of_pair(ctx.account.id, account)))?;
     Ok(())
 }
 
@@ -226,7 +232,8 @@ pub fn remove(ctx: &mut Ctx<'_>, account: AccountId) -> Result<(), Failure> {
 pub(super) fn send_cards(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
     for record in all(ctx)? {
         let card = profile::card_for(ctx, record.account, true)?;
-        session::send_control(ctx, record.account, Content::Card(card))?;
+        outbox::supersede_cards(ctx, record.account);
+        session::send_unasked(ctx, record.account, Content::Card(card), Class::Card)?;
     }
     Ok(())
 }

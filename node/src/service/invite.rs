@@ -2,19 +2,19 @@
 
 use crypto::{MAX_RELAY_ADDR, RelayHint, Secret};
 use protocol::envelope::{Content, Hold};
-use protocol::ids::{InviteId, QueueId};
+use protocol::ids::{AccountId, EnvelopeId, InviteId, MessageId, QueueId};
 use protocol::invite::{
     Arrival, Attempt, ClaimError, Invite, Kind, MAX_OUTSTANDING, MintError, MintSpec, Opened,
 };
 use protocol::mailbox::wire::Item;
-use protocol::outbox::Class;
+use protocol::outbox::{Class, Parcel};
 use protocol::request::Request;
 use protocol::time::{MINUTE, SECOND};
 use protocol::wire::invite::{InviteRequest, InviteResponse};
 use serde_bytes::ByteBuf;
 
 use super::error::{ErrorKind, NotFound, Refusal};
-use super::{contact, identity, profile, queue, registration, request, session};
+use super::{chat, contact, identity, outbox, profile, queue, registration, request, session};
 use crate::engine::{Ctx, Event, Failure};
 use crate::net::NetCommand;
 use crate::store::{StoreError, Tree};
@@ -145,14 +145,10 @@ pub(super) fn on_request(
     asked: &InviteRequest,
 ) -> Result<InviteResponse, StoreError> {
     Ok(match asked {
-        InviteRequest::Bundle { invite } => {
-            let now = ctx.now;
-            let invite = get(ctx, *invite)?.filter(|invite| invite.admits_strangers(now));
-            match invite.as_ref().and_then(Invite::bundle) {
-                Some(bundle) => InviteResponse::Bundle { sealed: ByteBuf::from(bundle.to_vec()) },
-                None => InviteResponse::Gone,
-            }
-        }
+        InviteRequest::Bundle { invite } => match bundle(ctx, *invite)? {
+            Some(sealed) => InviteResponse::Bundle { sealed: ByteBuf::from(sealed) },
+            None => InviteResponse::Gone,
+        },
         InviteRequest::Join { invite, request } => {
             match claim(ctx, *invite, request, Arrival::Direct)? {
                 Some(frame) => InviteResponse::Held { frame: ByteBuf::from(frame) },
@@ -164,13 +160,32 @@ pub(super) fn on_request(
 
 /// A request that waited in an invite's drop. Its answer goes to the joiner's own mailbox.
 pub(super) fn on_drop_item(ctx: &mut Ctx<'_>, id: InviteId, item: &Item) -> Result<(), StoreError> {
-    let before = get(ctx, id)?.and_then(|invite| invite.claimant());
     let hold = claim(ctx, id, &item.body, Arrival::Mailbox(item.deposited_at))?;
-    let after = get(ctx, id)?.and_then(|invite| invite.claimant());
-    if let (Some(frame), None, Some(account)) = (hold, before, after) {
-        session::queue_frame(ctx, account, frame, Class::Control)?;
+    let claimant = get(ctx, id)?.and_then(|invite| invite.claimant());
+    let (Some(frame), Some(account)) = (hold, claimant) else { return Ok(()) };
+    // Asked again here, after an answer that was given straight: that answer was lost.
+    let heard = request::get(ctx, account)?.is_some_and(|request| request.symbols.is_some());
+    if heard || outbox::has(ctx, account, EnvelopeId::of(&frame)) {
+        return Ok(());
     }
-    Ok(())
+    session::queue_frame(ctx, account, frame, Class::Control)
+}
+
+/// The sealed bundle of an invite that can be claimed.
+fn bundle(ctx: &mut Ctx<'_>, id: InviteId) -> Result<Option<Vec<u8>>, StoreError> {
+    let Some(mut invite) = get(ctx, id)? else { return Ok(None) };
+    let now = ctx.now;
+    if invite.admits_strangers(now)
+        && let Some(bundle) = invite.bundle()
+    {
+        return Ok(Some(bundle.to_vec()));
+    }
+    // Only a holder of the code can name it: this is a scan that came too late.
+    invite.failed_tries = invite.failed_tries.saturating_add(1);
+    invite.last_failed_at = Some(now);
+    put(ctx, &invite)?;
+    tell_failed_try(ctx, id)?;
+    Ok(None)
 }
 
 /// Changes the invite that somebody claimed; `change` says whether it did.
@@ -247,12 +262,19 @@ fn claim_for(
     let earlier = request::get(ctx, account)?;
     let met = contact::get(ctx, account)?.is_some();
     let crossing = earlier.as_ref().is_some_and(request::is_open_outgoing);
-    let refused = earlier
-        .as_ref()
-        .is_some_and(|earlier| earlier.cools_down(now) || (!earlier.state.is_final() && !crossing));
-    if refused && !met {
+    if !met && earlier.as_ref().is_some_and(|earlier| earlier.cools_down(now)) {
         return Ok(None);
     }
+    if !met && !crossing {
+        if let Some(earlier) = earlier.filter(|earlier| !earlier.state.is_final()) {
+            // They ask once more: they took the earlier request back, and their word of it is
+            // lost or still on its way.
+            decide(ctx, earlier.invite, Invite::withdraw)?;
+        }
+        ctx.delete_sessions(account);
+        outbox::start_over(ctx, account)?;
+    }
+    let waiting = begin_anew(ctx, account, &opened)?;
     let session = opened.session.id();
     ctx.sessions(account)?.add(opened.session, now);
     contact::reach(ctx, account, &opened.payload.card)?;
@@ -264,6 +286,7 @@ fn claim_for(
         Err(Failure::Store(error)) => return Err(error),
         Err(Failure::Refused(_)) => {
             ctx.sessions(account)?.remove(session);
+            seal_again(ctx, waiting)?;
             return Ok(None);
         }
     };
@@ -275,6 +298,7 @@ fn claim_for(
     if met || crossing {
         // Both scanned each other, or a contact lost its session: both have said what they want.
         request::complete(ctx, account, session, (invite.id, opened.payload.card, invite.kind))?;
+        seal_again(ctx, waiting)?;
     } else {
         let incoming = Request::incoming(account, asked, session, payload, nonce, now);
         request::put(ctx, &incoming)?;
@@ -282,6 +306,30 @@ fn claim_for(
     }
     admit(ctx)?;
     Ok(Some(frame))
+}
+
+/// A contact who joins with a newer card than any we have seen removed us and starts over: they
+/// cannot open what waits for them any more. Takes it out, and returns the messages among it. In
+/// a glare, by contrast, the card is older than the one that made the contact.
+fn begin_anew(
+    ctx: &mut Ctx<'_>,
+    account: AccountId,
+    opened: &Opened,
+) -> Result<Vec<MessageId>, StoreError> {
+    let known = contact::get(ctx, account)?.map(|record| record.card.version);
+    if known.is_none_or(|version| opened.payload.card.version <= version) {
+        return Ok(Vec::new());
+    }
+    let parcels = outbox::clear(ctx, account);
+    let message = |parcel: Parcel| match parcel.class {
+        Class::Message(message) => Some(message),
+        _ => None,
+    };
+    Ok(parcels.into_iter().filter_map(message).collect())
+}
+
+fn seal_again(ctx: &mut Ctx<'_>, messages: Vec<MessageId>) -> Result<(), StoreError> {
+    messages.into_iter().try_for_each(|message| chat::seal_again(ctx, message))
 }
 
 fn tell_failed_try(ctx: &mut Ctx<'_>, id: InviteId) -> Result<(), StoreError> {

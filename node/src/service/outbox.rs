@@ -2,10 +2,10 @@
 
 use crypto::Secret;
 use protocol::chat::{Custody, Failure as GivenUp};
-use protocol::ids::{AccountId, MessageId, RelayId};
+use protocol::ids::{AccountId, EnvelopeId, MessageId, RelayId};
 use protocol::mailbox::proof::custody_holds;
 use protocol::mailbox::wire::{CustodyReceipt, DepositRefusal};
-use protocol::outbox::{Action, Class, Parcel, TTL_SECONDS};
+use protocol::outbox::{Action, CUSTODY_MARGIN, Class, Hopeless, Parcel, TTL_SECONDS};
 use protocol::wire::Wire;
 use protocol::wire::envelope::{EnvelopeRequest, EnvelopeResponse};
 use serde::{Deserialize, Serialize};
@@ -103,7 +103,10 @@ pub(super) fn on_deposited(
     for (order, result) in orders.iter().zip(result.unwrap_or_default()) {
         let Ok(receipt) = result else { continue };
         if custody_holds(&receipt, relay) {
-            taken |= on_custody(ctx, account, *order, &receipt)?;
+            // A relay remembers a deposit for longer than it keeps it, and repeats its receipt:
+            // one that is about to run out quiets nothing, and must not be asked for at once.
+            let lasts = ctx.now < receipt.until.minus(CUSTODY_MARGIN);
+            taken |= on_custody(ctx, account, *order, &receipt)? && lasts;
         }
     }
     let now = ctx.now;
@@ -124,6 +127,44 @@ pub(super) fn delete(ctx: &mut Ctx<'_>, account: AccountId, parcels: &[Parcel]) 
     }
 }
 
+/// The person asked to try now.
+pub(super) fn try_now(ctx: &mut Ctx<'_>, account: AccountId) {
+    if let Some(lane) = ctx.state.lanes.get_mut(&account) {
+        lane.try_now();
+        ctx.net(NetCommand::Connect(account));
+    }
+}
+
+/// A newer card is about to be queued: older ones that nobody has yet are not sent any more.
+pub(super) fn supersede_cards(ctx: &mut Ctx<'_>, account: AccountId) {
+    if let Some(lane) = ctx.state.lanes.get_mut(&account) {
+        let parcels = lane.supersede_cards();
+        delete(ctx, account, &parcels);
+    }
+}
+
+/// Whether a frame waits for an account.
+pub(super) fn has(ctx: &Ctx<'_>, account: AccountId, envelope: EnvelopeId) -> bool {
+    let lane = ctx.state.lanes.get(&account);
+    lane.is_some_and(|lane| lane.parcels().any(|parcel| parcel.envelope == envelope))
+}
+
+/// Takes out everything that waits for an account: it is to be sealed anew.
+pub(super) fn clear(ctx: &mut Ctx<'_>, account: AccountId) -> Vec<Parcel> {
+    let Some(lane) = ctx.state.lanes.remove(&account) else { return Vec::new() };
+    let parcels: Vec<Parcel> = lane.parcels().cloned().collect();
+    delete(ctx, account, &parcels);
+    parcels
+}
+
+/// A first session with somebody: what still waits for them belongs to sessions that are gone.
+/// They could only refuse it, and hold up what follows.
+pub(super) fn start_over(ctx: &mut Ctx<'_>, account: AccountId) -> Result<(), StoreError> {
+    contact::restore_lane(ctx, account, false)?;
+    clear(ctx, account);
+    contact::restore_lane(ctx, account, false)
+}
+
 /// A contact is gone: what waits for them is given up.
 pub(super) fn drop_lane(ctx: &mut Ctx<'_>, account: AccountId) -> Result<(), StoreError> {
     let Some(lane) = ctx.state.lanes.remove(&account) else { return Ok(()) };
@@ -137,8 +178,13 @@ pub(super) fn expire(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
     let accounts: Vec<AccountId> = ctx.state.lanes.keys().copied().collect();
     for account in accounts {
         let Some(lane) = ctx.state.lanes.get_mut(&account) else { continue };
-        let parcels = lane.give_up(now);
-        give_up(ctx, account, &parcels, GivenUp::Expired)?;
+        for (parcel, why) in lane.give_up(now) {
+            let why = match why {
+                Hopeless::TooOld => GivenUp::Expired,
+                Hopeless::NeverOpened => GivenUp::SessionBroken,
+            };
+            give_up(ctx, account, &[parcel], why)?;
+        }
     }
     Ok(())
 }

@@ -86,6 +86,9 @@ pub(super) fn on_time(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
     if here != ctx.state.told.here || (here && due) {
         ctx.state.told.here = here;
         ctx.state.told.at = Some(now);
+        if here {
+            look_for_contacts(ctx)?;
+        }
         let connected: Vec<AccountId> = ctx.state.paths.keys().copied().collect();
         for account in connected {
             tell(ctx, account)?;
@@ -106,6 +109,17 @@ fn decay(ctx: &mut Ctx<'_>) {
     for account in lapsed {
         told(ctx, account);
     }
+}
+
+/// Somebody is here: contacts that are not connected are looked for. The network spaces out
+/// attempts at those that do not answer.
+fn look_for_contacts(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
+    for record in contact::all(ctx)? {
+        if !ctx.state.paths.contains_key(&record.account) {
+            ctx.net(NetCommand::Connect(record.account));
+        }
+    }
+    Ok(())
 }
 
 fn told(ctx: &mut Ctx<'_>, account: AccountId) {

@@ -185,7 +185,8 @@ impl From<RegisterRefusal> for RegistrationError {
 
 pub(super) fn start(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
     if let Some(record) = get(ctx)?.filter(RegistrationRecord::is_admitted) {
-        enter(ctx, &record);
+        let now = ctx.now;
+        enter(ctx, &record, now);
     }
     Ok(())
 }
@@ -386,7 +387,10 @@ fn on_admitted(ctx: &mut Ctx<'_>, record: &RegistrationRecord) -> Result<(), Sto
     let key = key(ctx);
     ctx.put(key, record)?;
     ctx.emit(Event::RegistrationChanged)?;
-    enter(ctx, record);
+    // By a clock that runs ahead, a fresh credential is over already: renewing it at once, and
+    // again at once, would help nobody.
+    let soonest = ctx.now.plus(RENEWAL_RETRY);
+    enter(ctx, record, soonest);
     queue::on_admitted(ctx)?;
     if moved {
         contact::send_cards(ctx)?;
@@ -394,9 +398,10 @@ fn on_admitted(ctx: &mut Ctx<'_>, record: &RegistrationRecord) -> Result<(), Sto
     Ok(())
 }
 
-fn enter(ctx: &mut Ctx<'_>, record: &RegistrationRecord) {
+/// Homes on the relay, and plans the renewal: not before `soonest`.
+fn enter(ctx: &mut Ctx<'_>, record: &RegistrationRecord, soonest: Timestamp) {
     let due = record.expires_at.minus(RENEWAL_MARGIN);
-    ctx.state.renew_at = Some(due.max(ctx.now));
+    ctx.state.renew_at = Some(due.max(soonest));
     ctx.net(NetCommand::Homes(vec![record.relay.clone()]));
 }
 

@@ -8,7 +8,7 @@ use protocol::outbox::Class;
 use protocol::request::{Direction, Request, State};
 
 use super::error::{ErrorKind, NotFound, Refusal};
-use super::{contact, invite, outbox, profile, queue, scan, session};
+use super::{contact, invite, outbox, presence, profile, queue, scan, session};
 use crate::engine::{Ctx, Event, Failure};
 use crate::net::NetCommand;
 use crate::store::{StoreError, Tree};
@@ -48,6 +48,11 @@ pub(super) fn start(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
         }
         if let Some(card) = &request.card {
             contact::reach(ctx, account, card)?;
+        }
+        // A request that is over keeps its lane only for a last word that is still on its way.
+        if request.state.is_final() {
+            release(ctx, account)?;
+            continue;
         }
         if is_open_outgoing(&request) && request.state != State::Held {
             scan::resume(ctx, &request);
@@ -136,6 +141,9 @@ pub fn withdraw(ctx: &mut Ctx<'_>, account: AccountId) -> Result<(), Failure> {
         return Err(RequestError::NotYours.into());
     }
     let now = ctx.now;
+    if request.card.is_none() {
+        request.card = scan::way_back(&request);
+    }
     if !request.end(State::Withdrawn, now) {
         return Err(RequestError::NotPending.into());
     }
@@ -179,7 +187,9 @@ pub(super) fn on_content(
     content: Content,
 ) -> Result<(), StoreError> {
     if let Content::Done(card) = content {
-        return contact::on_card(ctx, account, card);
+        contact::on_card(ctx, account, card)?;
+        // Only now do they listen to what is said of presence.
+        return presence::greet(ctx, account);
     }
     let Some(request) = get(ctx, account)? else { return Ok(()) };
     if request.session != Some(session) {
@@ -218,6 +228,9 @@ pub(super) fn expire(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
             }
             release(ctx, account)?;
             ctx.emit(Event::RequestChanged(account))?;
+        } else if request.state.is_final() && ctx.state.lanes.contains_key(&account) {
+            // Its last word has been said by now, or is still on its way.
+            release(ctx, account)?;
         }
     }
     Ok(())

@@ -6,7 +6,7 @@
 //! 4. Each round that comes to nothing is followed by another, until the request expires.
 
 use crypto::{Bundle, Token, join};
-use protocol::contact::{Address, RelayHome};
+use protocol::contact::{Address, ContactCard, RelayHome};
 use protocol::ids::{AccountId, InviteId, QueueId, RelayId};
 use protocol::invite::join_payload;
 use protocol::mailbox::wire::{CustodyReceipt, DepositRefusal};
@@ -16,7 +16,7 @@ use protocol::wire::invite::{InviteRequest, InviteResponse};
 use serde_bytes::ByteBuf;
 
 use super::error::{ErrorKind, Refusal};
-use super::{contact, profile, request, session};
+use super::{contact, outbox, profile, request, session};
 use crate::engine::state::Scan;
 use crate::engine::{Answer, Ctx, Event, Failure};
 use crate::net::{NetCommand, NetFailure, SealedDeposit};
@@ -215,13 +215,16 @@ pub(super) fn on_direct_join(
 pub(super) fn on_drop_join(
     ctx: &mut Ctx<'_>,
     account: AccountId,
-    _: Result<Vec<Result<CustodyReceipt, DepositRefusal>>, NetFailure>,
+    result: Result<Vec<Result<CustodyReceipt, DepositRefusal>>, NetFailure>,
 ) -> Result<(), StoreError> {
-    // Taken or not, their node is asked again: a drop has no memory of an answer.
-    match pursued(ctx, account, State::Asking)? {
-        Some((request, _)) => retry(ctx, &request),
-        None => Ok(()),
+    let Some((request, token)) = pursued(ctx, account, State::Asking)? else { return Ok(()) };
+    // A drop that had taken it in time would say so again: this one closed before.
+    let closed = matches!(result.as_deref(), Ok([Err(DepositRefusal::Denied)]));
+    if closed && is_over(&token, ctx.now) {
+        return gone(ctx, account);
     }
+    // Taken or not, their node is asked again: a drop has no memory of an answer.
+    retry(ctx, &request)
 }
 
 fn round(ctx: &mut Ctx<'_>, account: AccountId) -> Result<(), StoreError> {
@@ -229,6 +232,11 @@ fn round(ctx: &mut Ctx<'_>, account: AccountId) -> Result<(), StoreError> {
         end(ctx, account);
         return Ok(());
     };
+    // Nothing was asked of anybody yet, and by now no clock is wrong enough for it to be taken.
+    let over = token_of(&request).is_some_and(|token| is_over(&token, ctx.now));
+    if request.state == State::Looking && over {
+        return gone(ctx, account);
+    }
     let (asked, answer) = match (request.state, &request.join_request) {
         (State::Looking, _) => {
             (InviteRequest::Bundle { invite: request.invite }, Answer::DirectBundle(account))
@@ -258,7 +266,7 @@ fn on_bundle(ctx: &mut Ctx<'_>, account: AccountId, sealed: &[u8]) -> Result<(),
     let card = profile::card_for(ctx, account, true)?;
     let payload = join_payload(request.commitment(), card.clone()).or_else(|_| {
         // A card that does not fit is cut to what an answer needs.
-        let shorter = protocol::contact::ContactCard {
+        let shorter = ContactCard {
             about: String::new(),
             addresses: card.addresses.into_iter().take(1).collect(),
             ..card
@@ -275,7 +283,7 @@ fn on_bundle(ctx: &mut Ctx<'_>, account: AccountId, sealed: &[u8]) -> Result<(),
         return Ok(());
     }
     ctx.sessions(account)?.add(joined.session, now);
-    contact::restore_lane(ctx, account, false)?;
+    outbox::start_over(ctx, account)?;
     request::put(ctx, &request)?;
     ctx.emit(Event::RequestChanged(account))?;
     ctx.state.scans.insert(account, Scan { failures: 0, next_try: Some(now) });
@@ -321,6 +329,17 @@ fn token_of(request: &Request) -> Option<Token> {
     request.token.as_ref().and_then(|token| Token::decode(token).ok())
 }
 
+/// Whether a code is over by any clock that is right to a day.
+fn is_over(token: &Token, now: Timestamp) -> bool {
+    now >= Timestamp::from_seconds(token.expires_at()).plus(CLOCK_DOUBT)
+}
+
+/// Where the inviter's node may be found, for a last word to it after the token is forgotten.
+pub(super) fn way_back(request: &Request) -> Option<ContactCard> {
+    let homes = homes(&token_of(request)?);
+    Some(ContactCard { homes, ..ContactCard::default() })
+}
+
 fn homes(token: &Token) -> Vec<RelayHome> {
     let home = |hint: &crypto::RelayHint| RelayHome {
         relay: RelayId(hint.relay),
@@ -331,7 +350,6 @@ fn homes(token: &Token) -> Vec<RelayHome> {
 
 fn verdict(ctx: &Ctx<'_>, token: &Token) -> Result<Result<(), ScanError>, StoreError> {
     let account = AccountId::from(token.account());
-    let ends = Timestamp::from_seconds(token.expires_at());
     let refusal = if token.spec().kind.is_group() {
         Some(ScanError::Group)
     } else if account == ctx.account.id {
@@ -340,7 +358,7 @@ fn verdict(ctx: &Ctx<'_>, token: &Token) -> Result<Result<(), ScanError>, StoreE
         Some(ScanError::AlreadyContact)
     } else if request::get(ctx, account)?.is_some_and(|request| !request.state.is_final()) {
         Some(ScanError::Pending)
-    } else if ctx.now >= ends.plus(CLOCK_DOUBT) {
+    } else if is_over(token, ctx.now) {
         Some(ScanError::Expired)
     } else {
         None

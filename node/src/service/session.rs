@@ -118,12 +118,13 @@ pub fn send_on(
 ///
 /// # Errors
 /// [`StoreError`] when the store cannot be written.
-pub fn send_control(
+pub fn send_unasked(
     ctx: &mut Ctx<'_>,
     account: AccountId,
     content: Content,
+    class: Class,
 ) -> Result<(), StoreError> {
-    match send(ctx, account, Outgoing::detached(content), Class::Control) {
+    match send(ctx, account, Outgoing::detached(content), class) {
         Err(Failure::Store(error)) => Err(error),
         Err(Failure::Refused(refusal)) => {
             tracing::debug!(account = %account.short(), code = refusal.code(), "not sent");

@@ -194,6 +194,9 @@ fn why(
     message: &machine::Message,
     delivery: &machine::Delivery,
 ) -> Option<dto::Why> {
+    if matches!(delivery.state(), DeliveryState::Delivered | DeliveryState::Read) {
+        return None;
+    }
     let chat = service::get(ctx, message.chat).ok()??;
     let name = name(ctx, chat.them).ok()?;
     let told = |code, text: String, next: Option<Timestamp>| {
@@ -204,24 +207,14 @@ fn why(
         DeliveryState::Custody => {
             let until = delivery.custody.as_ref().map(|custody| day(custody.until))?;
             let text = format!(
-                "{name}'s computer is away. A relay holds this, sealed, until {until}, and hands \
+                "{name}’s computer is away. A relay holds this, sealed, until {until}, and hands \
                  it over when {name} is back. You can close Kith."
             );
             told(WhyCode::InCustody, text, None)
         }
         DeliveryState::Failed => {
-            let text = match delivery.failed.map(|(_, why)| why)? {
-                Failure::Expired => {
-                    format!("{name} was away for too long. Try again when you know they are back.")
-                }
-                Failure::ContactGone => format!(
-                    "You are not connected with {name} any more. Connect again with a new code."
-                ),
-                Failure::SessionBroken => format!(
-                    "{name}'s computer cannot open what yours seals. Connect again with a new code."
-                ),
-            };
-            told(WhyCode::SessionBroken, text, None)
+            let (code, text) = failed(delivery.failed.map(|(_, why)| why)?, &name);
+            told(code, text, None)
         }
         DeliveryState::Queued => {
             let lane = ctx.state.lanes.get(&chat.them)?;
@@ -234,18 +227,37 @@ fn why(
     }
 }
 
+fn failed(why: Failure, name: &str) -> (WhyCode, String) {
+    match why {
+        Failure::Expired => (
+            WhyCode::ContactOffline,
+            format!("{name} was away for too long. Try again when you know they are back."),
+        ),
+        Failure::ContactGone => (
+            WhyCode::ContactGone,
+            format!("You are not connected with {name} any more. Connect again with a new code."),
+        ),
+        Failure::SessionBroken => (
+            WhyCode::SessionBroken,
+            format!(
+                "{name}’s computer cannot open what yours seals. Connect again with a new code."
+            ),
+        ),
+    }
+}
+
 fn queued(ctx: &Ctx<'_>, waiting: Waiting, name: &str, them: AccountId) -> (WhyCode, String) {
     match waiting {
         Waiting::Sending => (WhyCode::Sealing, "Sealed, and on its way.".to_owned()),
         Waiting::Custody => (WhyCode::InCustody, format!("A relay holds it for {name}.")),
         Waiting::NotOpened => (
             WhyCode::SessionBroken,
-            format!("{name}'s computer answered, but could not open this. Kith tries again."),
+            format!("{name}’s computer answered, but could not open this. Kith tries again."),
         ),
         Waiting::MailboxFailed => (
             WhyCode::RelayUnreachable,
             format!(
-                "{name}'s computer is away and the relay that would keep this for them does not \
+                "{name}’s computer is away and the relay that would keep this for them does not \
                  take it. Kith keeps trying; leave this computer on."
             ),
         ),
@@ -255,7 +267,7 @@ fn queued(ctx: &Ctx<'_>, waiting: Waiting, name: &str, them: AccountId) -> (WhyC
             let met = contact::get(ctx, them).ok().flatten().is_some();
             let text = match met {
                 true => format!(
-                    "{name}'s computer is away and no relay keeps messages for {name}. This goes \
+                    "{name}’s computer is away and no relay keeps messages for {name}. This goes \
                      out when both of you are online; leave this computer on."
                 ),
                 false => format!("{name} has not answered yet."),

@@ -59,7 +59,7 @@ fn why(ctx: &Ctx<'_>, request: &machine::Request) -> Option<dto::Why> {
         (Direction::Outgoing, State::Looking | State::Asking) if failed => (
             WhyCode::ContactOffline,
             format!(
-                "{name}'s computer does not answer yet. It may be off, or its relay out of reach. \
+                "{name}’s computer does not answer yet. It may be off, or its relay out of reach. \
                  Kith keeps trying; you can close this window."
             ),
         ),
@@ -72,7 +72,7 @@ fn why(ctx: &Ctx<'_>, request: &machine::Request) -> Option<dto::Why> {
         (Direction::Outgoing, State::Held) => (
             WhyCode::AwaitingAcceptance,
             format!(
-                "{name}'s computer has your request. {name} decides; you can close this window."
+                "{name}’s computer has your request. {name} decides; you can close this window."
             ),
         ),
         (_, State::Gone) => (

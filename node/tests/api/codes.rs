@@ -97,7 +97,7 @@ async fn busy_code(server: &Server) -> String {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn every_problem_code_can_be_provoked_or_says_why_not() {
     let server = Server::start().await;
     let mut seen: BTreeSet<String> = BTreeSet::new();

@@ -56,7 +56,7 @@ async fn invite(server: &Server) -> String {
     answer["id"].as_str().expect("an id").to_owned()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn line_8_whoever_does_not_prove_themselves_first_hears_nothing() {
     let server = Server::start().await;
     let wrong = json!({"type": "auth", "token": "wrong"}).to_string();
@@ -78,7 +78,7 @@ async fn line_8_whoever_does_not_prove_themselves_first_hears_nothing() {
     assert_eq!(hear(&mut socket).await, Err(4401), "silence ends after five seconds");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_change_reaches_every_tab() {
     let server = Server::start().await;
     let ((mut first, _), (mut second, cursor)) =
@@ -94,7 +94,7 @@ async fn a_change_reaches_every_tab() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_tab_that_comes_back_hears_what_it_missed_once() {
     let server = Server::start().await;
     let (mut socket, _) = follow(&server, None).await;
@@ -109,7 +109,7 @@ async fn a_tab_that_comes_back_hears_what_it_missed_once() {
     assert_eq!(hear(&mut again).await.expect("an event")["data"]["id"], third);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cursor_from_elsewhere_is_answered_with_a_reset() {
     let server = Server::start().await;
     let (mut socket, _) = follow(&server, Some(1_000_000)).await;
@@ -117,7 +117,7 @@ async fn a_cursor_from_elsewhere_is_answered_with_a_reset() {
     assert_eq!(hear(&mut socket).await, Err(4205));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn signing_out_and_stopping_end_the_stream() {
     let server = Server::start().await;
     let token = server.sign_in().await;
@@ -132,7 +132,7 @@ async fn signing_out_and_stopping_end_the_stream() {
     assert_eq!(hear(&mut other).await, Err(1001));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_event_stream_resumes_by_the_last_id() {
     let server = Server::start().await;
     let (first, second) = (invite(&server).await, invite(&server).await);
@@ -160,7 +160,7 @@ async fn an_event_stream_resumes_by_the_last_id() {
     assert!(!rest.contains(&first) && rest.contains(&second), "{rest}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn line_18_malformed_frames_end_one_connection_and_nothing_else() {
     let server = Server::start().await;
     let (mut socket, _) = follow(&server, None).await;

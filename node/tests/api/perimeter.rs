@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::world::{Answer, Server};
 
 #[cfg(target_os = "linux")]
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn line_1_nothing_listens_beyond_loopback() {
     let server = Server::start().await;
     let mut found = 0;
@@ -27,7 +27,7 @@ async fn line_1_nothing_listens_beyond_loopback() {
     assert!(found > 0, "the listener is not in the kernel's tables");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn line_2_only_the_loopback_names_with_our_port_are_hosts() {
     let server = Server::start().await;
     let port = server.port;
@@ -57,7 +57,7 @@ async fn line_2_only_the_loopback_names_with_our_port_are_hosts() {
     assert!(page.contains("host_not_allowed"), "the page is inside the perimeter as well: {page}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn line_4_no_other_origin_reaches_the_api_or_the_stream() {
     let server = Server::start().await;
     for origin in ["null", "http://evil.example", &format!("http://127.0.0.1:{}", server.port ^ 1)]
@@ -83,7 +83,7 @@ async fn line_4_no_other_origin_reaches_the_api_or_the_stream() {
         .expect(StatusCode::OK);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn line_5_a_request_of_another_site_is_refused_before_the_token_is_looked_at() {
     let server = Server::start().await;
     for site in ["same-site", "cross-site"] {
@@ -101,7 +101,7 @@ async fn line_5_a_request_of_another_site_is_refused_before_the_token_is_looked_
     assert_eq!(absent.problem(), "unauthenticated");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn lines_6_and_9_no_cookie_and_no_permission_for_other_origins_on_any_route() {
     let server = Server::start().await;
     let document = server.get("/openapi.json").await.expect(StatusCode::OK);
@@ -137,7 +137,7 @@ async fn lines_6_and_9_no_cookie_and_no_permission_for_other_origins_on_any_rout
     assert!(!answer.headers.keys().any(|name| name.as_str().starts_with("access-control")));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn line_9_a_form_or_a_text_body_is_refused() {
     let server = Server::start().await;
     for kind in
@@ -156,7 +156,7 @@ async fn line_9_a_form_or_a_text_body_is_refused() {
     assert_eq!(untyped.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn line_10_the_policy_is_exact_and_its_hash_is_the_served_pages() {
     let server = Server::start().await;
     let page = Answer::of(server.bare(Method::GET, "/")).await;
@@ -188,7 +188,7 @@ async fn line_10_the_policy_is_exact_and_its_hash_is_the_served_pages() {
     assert!(scripts >= 1 && loaded >= 1, "the page loads its modules by address");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_asset_is_revalidated_by_its_tag_and_typed_by_its_name() {
     let server = Server::start().await;
     let first = Answer::of(server.bare(Method::GET, "/vendor/preact/preact.mjs")).await;
@@ -208,7 +208,7 @@ async fn an_asset_is_revalidated_by_its_tag_and_typed_by_its_name() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn line_18_a_body_beyond_the_limit_is_refused_and_junk_is_survived() {
     let server = Server::start().await;
     let large = format!(r#"{{"kind":"link","label":"{}"}}"#, "x".repeat(200 * 1024));

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::world::{Answer, Server};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_fresh_node_answers_every_list_and_its_snapshot() {
     let server = Server::start().await;
     for path in [
@@ -33,7 +33,7 @@ async fn a_fresh_node_answers_every_list_and_its_snapshot() {
     assert_eq!(root, json!({"status": "ok"}));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_profile_is_changed_in_part() {
     let server = Server::start().await;
     let patch = async |body| {
@@ -44,7 +44,7 @@ async fn a_profile_is_changed_in_part() {
     assert_eq!((me["name"].as_str(), me["about"].as_str()), (Some("Ada"), Some("Here.")));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_repeated_creation_gives_the_same_answer_and_makes_nothing_new() {
     let server = Server::start().await;
     let create = async |key: &str, label: &str| {
@@ -71,7 +71,7 @@ async fn a_repeated_creation_gives_the_same_answer_and_makes_nothing_new() {
     assert_eq!(create(&"k".repeat(200), "a").await.problem(), "invalid_parameter");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_invites_code_reads_back_as_the_persons_own_until_it_is_taken_back() {
     let server = Server::start().await;
     let invite =
@@ -108,7 +108,7 @@ async fn an_invites_code_reads_back_as_the_persons_own_until_it_is_taken_back() 
     assert_eq!(server.get(&format!("{path}/qr.png?size=9")).await.problem(), "invalid_parameter");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_thing_that_is_not_there_is_not_found() {
     let server = Server::start().await;
     let account = "00".repeat(32);
@@ -131,7 +131,7 @@ async fn a_thing_that_is_not_there_is_not_found() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_page_has_one_direction_and_a_bounded_size() {
     let server = Server::start().await;
     for query in ["limit=0", "limit=201", "limit=x", "before=a&after=b"] {

@@ -13,7 +13,7 @@ async fn exchange(server: &Server, login: &str) -> Answer {
     Answer::of(server.bare(Method::POST, "/api/v1/session").json(&json!({ "login": login }))).await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn line_7_a_login_link_signs_one_browser_in_and_no_second() {
     let server = Server::start().await;
     let login = server.login();
@@ -29,8 +29,8 @@ async fn line_7_a_login_link_signs_one_browser_in_and_no_second() {
     assert_eq!(forged.problem(), "login_invalid");
 }
 
-#[tokio::test]
-async fn every_documented_operation_but_four_refuses_whoever_has_no_token() {
+#[tokio::test(flavor = "multi_thread")]
+async fn every_documented_operation_but_three_refuses_whoever_has_no_token() {
     let server = Server::start().await;
     let document = server.get("/openapi.json").await.expect(StatusCode::OK);
     let mut open = Vec::new();
@@ -54,7 +54,7 @@ async fn every_documented_operation_but_four_refuses_whoever_has_no_token() {
     assert_eq!(open, ["get /healthz", "get /version", "post /session"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_session_ends_when_its_browser_signs_out_and_when_another_revokes_it() {
     let server = Server::start().await;
     let (first, second) = (server.sign_in().await, server.sign_in().await);
@@ -81,7 +81,7 @@ async fn a_session_ends_when_its_browser_signs_out_and_when_another_revokes_it()
     assert_eq!(Answer::of(server.request(Method::DELETE, &path)).await.problem(), "not_found");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_in_the_query_or_a_cookie_is_no_token() {
     let server = Server::start().await;
     let token = &server.token;
@@ -93,7 +93,7 @@ async fn a_token_in_the_query_or_a_cookie_is_no_token() {
     assert_eq!(Answer::of(cookie).await.problem(), "unauthenticated");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_token_file_goes_with_the_node() {
     let server = Server::start().await;
     let file = server.folder.path().join("run/api-token");
@@ -124,14 +124,16 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn line_20_no_token_link_invite_or_text_is_logged() {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
         .with_writer(log.clone())
         .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    // For all threads: the server answers on others than this test's.
+    tracing::subscriber::set_global_default(subscriber)
+        .expect("the only subscriber of this binary");
     let server = Server::start().await;
     let login = server.login();
     let token = exchange(&server, &login).await.expect(StatusCode::CREATED)["token"]

@@ -27,11 +27,11 @@ impl NetSink for Nowhere {
 }
 
 /// A running API.
-pub struct Server {
-    pub running: RunningApi,
-    pub port: u16,
-    pub token: String,
-    pub folder: TempDir,
+pub(crate) struct Server {
+    pub(crate) running: RunningApi,
+    pub(crate) port: u16,
+    pub(crate) token: String,
+    pub(crate) folder: TempDir,
     http: reqwest::Client,
     shutdown: CancellationToken,
     // The engine stops when the network's end of this closes.
@@ -61,7 +61,7 @@ fn offline_node(shutdown: &CancellationToken) -> (Node, mpsc::Sender<node::net::
 }
 
 impl Server {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let shutdown = CancellationToken::new();
         let (node, net) = offline_node(&shutdown);
         let folder = tempfile::tempdir().expect("a folder");
@@ -79,30 +79,30 @@ impl Server {
         Self { running, port, token, folder, http, shutdown, _net: net }
     }
 
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.shutdown.cancel();
     }
 
     /// A request without a token.
-    pub fn bare(&self, method: Method, path: &str) -> RequestBuilder {
+    pub(crate) fn bare(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("http://127.0.0.1:{}{path}", self.port))
     }
 
     /// A request with the command line's token.
-    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.bare(method, &format!("/api/v1{path}")).bearer_auth(&self.token)
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         Answer::of(self.request(Method::GET, path)).await
     }
 
-    pub async fn post(&self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
         Answer::of(self.request(Method::POST, path).json(&body)).await
     }
 
     /// Sends these bytes and reads until the server closes or has answered.
-    pub async fn raw(&self, head: &str) -> String {
+    pub(crate) async fn raw(&self, head: &str) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.expect("connects");
         stream.write_all(head.as_bytes()).await.expect("writes");
         let mut answer = Vec::new();
@@ -112,13 +112,13 @@ impl Server {
     }
 
     /// What stands behind `#login=` of a fresh link.
-    pub fn login(&self) -> String {
+    pub(crate) fn login(&self) -> String {
         let url = self.running.login_link().url;
         url.split_once("#login=").expect("a login link").1.to_owned()
     }
 
     /// Signs a browser in.
-    pub async fn sign_in(&self) -> String {
+    pub(crate) async fn sign_in(&self) -> String {
         let body = serde_json::json!({ "login": self.login() });
         let answer = Answer::of(self.bare(Method::POST, "/api/v1/session").json(&body)).await;
         answer.expect(StatusCode::CREATED)["token"].as_str().expect("a token").to_owned()
@@ -126,32 +126,32 @@ impl Server {
 }
 
 /// An answer that was read whole.
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: header::HeaderMap,
-    pub text: String,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: header::HeaderMap,
+    pub(crate) text: String,
 }
 
 impl Answer {
-    pub async fn of(request: RequestBuilder) -> Self {
+    pub(crate) async fn of(request: RequestBuilder) -> Self {
         let response: Response = request.send().await.expect("an answer");
         let (status, headers) = (response.status(), response.headers().clone());
         let bytes = response.bytes().await.expect("a body");
         Self { status, headers, text: String::from_utf8_lossy(&bytes).into_owned() }
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or(Value::Null)
     }
 
     /// The body of an answer with this status.
-    pub fn expect(&self, status: StatusCode) -> Value {
+    pub(crate) fn expect(&self, status: StatusCode) -> Value {
         assert_eq!(self.status, status, "{}", self.text);
         self.json()
     }
 
     /// The code of a refusal; checks that it has the one shape.
-    pub fn problem(&self) -> String {
+    pub(crate) fn problem(&self) -> String {
         let kind = self.headers.get(header::CONTENT_TYPE).expect("a content type");
         assert_eq!(kind, "application/problem+json", "{}", self.text);
         let body = self.json();
@@ -166,7 +166,7 @@ impl Answer {
         code
     }
 
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 }

@@ -39,12 +39,18 @@ pub(crate) struct Node {
 impl Node {
     /// Starts a node and waits until it knows where it listens.
     pub(crate) async fn start(name: &'static str) -> Self {
+        Self::start_with(name, true).await
+    }
+
+    /// As [`start`](Self::start); without hole punching, circuits stay circuits.
+    pub(crate) async fn start_with(name: &'static str, hole_punching: bool) -> Self {
         let seed: Secret<32> = Secret::random(&mut rand::rng());
         let key = SigningKey::from_seed(&seed);
         let account = AccountId(*key.verifying_key().as_bytes());
         let (sender, events) = mpsc::channel(64);
         let shutdown = CancellationToken::new();
-        let handle = net::start(NetConfig::loopback(seed), sender, shutdown.clone()).unwrap();
+        let config = NetConfig { hole_punching, ..NetConfig::loopback(seed) };
+        let handle = net::start(config, sender, shutdown.clone()).unwrap();
         let (listening, passed) = (Vec::new(), VecDeque::new());
         let mut node =
             Self { name, account, handle, listening, shutdown, key, events, passed, tickets: 0 };
@@ -309,6 +315,11 @@ impl Queue {
         }
     }
 
+    /// Keys of one's own to somebody else's queue.
+    pub(crate) fn forged(send: QueueId) -> Self {
+        Self { send, ..Self::random() }
+    }
+
     pub(crate) fn spec(&self, kind: QueueKind) -> QueueSpec {
         let public = |seed| *SigningKey::from_seed(seed).verifying_key().as_bytes();
         QueueSpec {
@@ -371,7 +382,17 @@ impl TestRelay {
     pub(crate) async fn restart(self) -> Self {
         let Self { home, handle, config, _data } = self;
         handle.shutdown().await.unwrap();
-        let handle = Relay::start(config.clone()).await.unwrap();
+        // QUIC gives its socket back a moment after its swarm is gone, and nothing says when.
+        let handle = tokio::time::timeout(DEADLINE, async {
+            loop {
+                match Relay::start(config.clone()).await {
+                    Ok(handle) => break handle,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                }
+            }
+        })
+        .await
+        .expect("the ports become free");
         Self { home, handle, config, _data }
     }
 }

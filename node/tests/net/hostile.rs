@@ -4,8 +4,8 @@ use std::io;
 
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, StreamExt};
 use libp2p::request_response::{self, Codec, ProtocolSupport};
-use libp2p::swarm::SwarmEvent;
-use libp2p::{Multiaddr, StreamProtocol, Swarm, SwarmBuilder, noise, tcp, yamux};
+use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
+use libp2p::{Multiaddr, StreamProtocol, Swarm, SwarmBuilder, identify, noise, tcp, yamux};
 use node::net::{NetCommand, text_of};
 use protocol::wire::Wire;
 use protocol::wire::envelope::{EnvelopeRequest, EnvelopeResponse, MAX_EPHEMERAL, PROTOCOL};
@@ -59,7 +59,14 @@ impl Codec for Raw {
     }
 }
 
-type Client = Swarm<request_response::Behaviour<Raw>>;
+/// It identifies itself, or it would be cut off for that.
+#[derive(NetworkBehaviour)]
+struct Behaviour {
+    identify: identify::Behaviour,
+    raw: request_response::Behaviour<Raw>,
+}
+
+type Client = Swarm<Behaviour>;
 
 fn client() -> Client {
     let protocol = (StreamProtocol::new(PROTOCOL), ProtocolSupport::Outbound);
@@ -67,8 +74,12 @@ fn client() -> Client {
         .with_tokio()
         .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
         .unwrap()
-        .with_behaviour(|_| {
-            request_response::Behaviour::<Raw>::new([protocol], request_response::Config::default())
+        .with_behaviour(|key| Behaviour {
+            identify: identify::Behaviour::new(identify::Config::new(
+                "/kith/1".into(),
+                key.public(),
+            )),
+            raw: request_response::Behaviour::new([protocol], request_response::Config::default()),
         })
         .unwrap()
         .build()
@@ -88,14 +99,20 @@ async fn send(client: &mut Client, to: &Node, bytes: Vec<u8>) -> Option<Vec<u8>>
         .unwrap()
         .parse()
         .unwrap();
-    client.behaviour_mut().send_request_with_addresses(&peer, bytes, vec![address]);
+    client.behaviour_mut().raw.send_request_with_addresses(&peer, bytes, vec![address]);
     loop {
         match client.select_next_some().await {
-            SwarmEvent::Behaviour(request_response::Event::Message {
+            SwarmEvent::Behaviour(BehaviourEvent::Raw(request_response::Event::Message {
                 message: request_response::Message::Response { response, .. },
                 ..
-            }) => return Some(response),
-            SwarmEvent::Behaviour(request_response::Event::OutboundFailure { .. }) => return None,
+            })) => return Some(response),
+            SwarmEvent::Behaviour(BehaviourEvent::Raw(
+                request_response::Event::OutboundFailure { error, .. },
+            )) => {
+                // A lost connection would prove nothing about the stream.
+                assert!(matches!(error, request_response::OutboundFailure::Io(_)), "{error}");
+                return None;
+            }
             _ => {}
         }
     }

@@ -3,7 +3,7 @@
 use node::net::{NetCommand, NetEvent, NetFailure, RelayPhase};
 use protocol::mailbox::wire::{DepositRefusal, MailboxRefusal, QueueKind};
 use protocol::registration::wire::{RegisterRequest, RegisterResponse};
-use protocol::time::Timestamp;
+use protocol::time::{HOUR, Timestamp};
 
 use crate::bench::{Node, Queue, TestRelay};
 
@@ -17,6 +17,12 @@ async fn homed(name: &'static str, relay: &TestRelay) -> (Node, Queue) {
     node.command(NetCommand::Subscribe { relay: relay.home.clone(), queues: vec![queue.owned()] });
     assert_eq!(node.subscribed(relay.home.relay).await, []);
     (node, queue)
+}
+
+/// An hour from now, by the clock that the relay has as well.
+fn in_an_hour() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    Timestamp(u64::try_from(since.as_millis()).unwrap()).plus(HOUR)
 }
 
 #[tokio::test]
@@ -80,13 +86,21 @@ async fn what_is_deposited_is_pushed_and_what_is_acknowledged_is_gone() {
         bodies.extend(ada.collect().await.into_iter().map(|item| item.body.into_vec()));
     }
     assert_eq!(bodies, [b"first".to_vec(), b"second".to_vec()]);
-    // Attached anew, the relay starts from the beginning: there is only what comes now.
-    ada.command(NetCommand::Refresh);
-    assert_eq!(ada.subscribed(relay.home.relay).await, []);
-    ben.deposit(&relay.home, &queue, &[b"third"]).await.unwrap()[0].as_ref().unwrap();
-    let items = ada.collect().await;
-    assert_eq!(items.len(), 1);
-    assert_eq!(&items[0].body[..], b"third");
+    // Attached anew, the relay starts from the beginning. An acknowledgement may have been lost
+    // with the connection that carried it, so what comes again is acknowledged again.
+    for marker in [b"1", b"2", b"3", b"4", b"5"] {
+        ada.command(NetCommand::Refresh);
+        assert_eq!(ada.subscribed(relay.home.relay).await, []);
+        ben.deposit(&relay.home, &queue, &[marker]).await.unwrap()[0].as_ref().unwrap();
+        let mut bodies = Vec::new();
+        while bodies.last().map(Vec::as_slice) != Some(&marker[..]) {
+            bodies.extend(ada.collect().await.into_iter().map(|item| item.body.into_vec()));
+        }
+        if !bodies.iter().any(|body| body == b"first" || body == b"second") {
+            return;
+        }
+    }
+    panic!("what was acknowledged came again and again");
 }
 
 #[tokio::test]
@@ -111,7 +125,7 @@ async fn a_wrong_key_is_denied_and_an_unknown_queue_is_missing() {
     let relay = TestRelay::start().await;
     let (mut ada, queue) = homed("ada", &relay).await;
     let mut ben = Node::start("ben").await;
-    let forged = Queue { send: queue.send, ..Queue::random() };
+    let forged = Queue::forged(queue.send);
     let results = ben.deposit(&relay.home, &forged, &[b"frame"]).await.unwrap();
     assert_eq!(results, [Err(DepositRefusal::Denied)]);
     let unknown = Queue::random();
@@ -148,7 +162,7 @@ async fn the_bundle_beside_a_drop_is_for_holders_of_its_key() {
     let mut ada = Node::start("ada").await;
     let credential = ada.register(&relay.home).await;
     let queue = Queue::random();
-    let kind = QueueKind::Drop { closes_at: Timestamp(u64::MAX / 2), bundle: vec![9; 500].into() };
+    let kind = QueueKind::Drop { closes_at: in_an_hour(), bundle: vec![9; 500].into() };
     let opened = ada.open(&relay.home, &credential, queue.spec(kind)).await;
     assert_eq!(opened, Ok(()));
     let mut ben = Node::start("ben").await;
@@ -187,7 +201,10 @@ async fn after_a_relays_restart_everything_is_attached_and_reserved_again_and_de
     assert_eq!(ada.subscribed(id).await, []);
     ada.phase(id, RelayPhase::Reserved).await;
     ben.deposit(&relay.home, &queue, &[b"after"]).await.unwrap()[0].as_ref().unwrap();
-    assert_eq!(&ada.collect().await[0].body[..], b"after");
+    let mut bodies = Vec::new();
+    while bodies.last().map(Vec::as_slice) != Some(b"after") {
+        bodies.extend(ada.collect().await.into_iter().map(|item| item.body.into_vec()));
+    }
 }
 
 #[tokio::test]

@@ -114,10 +114,10 @@ fn a_frame_that_is_never_opened_is_given_up_and_one_too_old_as_well() {
         at(NOW, |cx| lane.on_deliver_answered(&[1], cx));
     }
     assert_eq!(lane.why(1, NOW).0, Waiting::NotOpened);
-    assert_eq!(lane.give_up(NOW).len(), 1);
+    assert_eq!(lane.give_up(NOW), [(parcel(1), Hopeless::NeverOpened)]);
     lane.push(parcel(2));
-    assert_eq!(lane.give_up(NOW.plus(LIFE - 1)).len(), 0);
-    assert_eq!(lane.give_up(NOW.plus(LIFE)).len(), 1);
+    assert_eq!(lane.give_up(NOW.plus(LIFE - 1)), []);
+    assert_eq!(lane.give_up(NOW.plus(LIFE)), [(parcel(2), Hopeless::TooOld)]);
 }
 
 #[test]
@@ -135,4 +135,29 @@ fn without_a_relay_the_person_is_told() {
     lane.on_unreachable(NOW);
     assert_eq!(lane.next_action(NOW), None);
     assert_eq!(lane.why(1, NOW), (Waiting::NoMailbox, Some(NOW.plus(DIAL_QUIET))));
+}
+
+#[test]
+fn a_newer_card_replaces_one_that_nobody_has_and_no_other() {
+    let mut lane = lane(1..=1);
+    lane.push(Parcel { class: Class::Card, ..parcel(2) });
+    lane.push(Parcel { class: Class::Card, custody_until: Some(NOW.plus(DAY)), ..parcel(3) });
+    let orders: Vec<u64> = lane.supersede_cards().iter().map(|parcel| parcel.order).collect();
+    assert_eq!(orders, [2]);
+    lane.on_connected(NOW);
+    assert!(lane.next_action(NOW).is_some());
+    lane.push(Parcel { class: Class::Card, ..parcel(4) });
+    assert!(lane.supersede_cards().is_empty(), "what is in flight is not touched");
+}
+
+#[test]
+fn trying_now_ends_every_wait() {
+    let mut lane = lane(1..=1);
+    lane.next_action(NOW);
+    lane.on_unreachable(NOW);
+    assert_eq!(lane.next_action(NOW), Some(Action::Deposit(vec![1])));
+    at(NOW, |cx| lane.on_deposit_ended(false, cx));
+    assert_eq!(lane.next_action(NOW), None, "waits");
+    lane.try_now();
+    assert_eq!(lane.next_action(NOW), Some(Action::Connect));
 }

@@ -198,6 +198,7 @@ export const ROUTES = {
     return [200, node.world.me];
   },
   'PUT /me/presence': () => [204],
+  'GET /presence': (node) => [200, { items: node.world.presence }],
   'POST /invites': (node, { body }) => {
     const life = body.expires_in ?? (body.kind === 'link' ? 86_400 : node.inviteLife ?? 600);
     const invite = {

@@ -12,14 +12,10 @@ export const launch = (extra = []) =>
   chromium.launch({ executablePath: process.env.KITH_CHROMIUM ?? '/usr/bin/chromium', args: [...FLAGS, ...extra] });
 
 /**
- * Opens the UI on a mock.
- * @returns page, node levers, and `faults`: CSP violations, console errors and foreign requests so far
+ * Watches a page for what must never happen.
+ * @returns `faults` so far; `expect` admits console errors that match; `assertClean` fails on any fault
  */
-export async function openUi(browser, { world = 'home', width = 1180, height = 800, theme = 'light', signIn = true, hash = '', prepare, motion = 'reduce', context: more = {} } = {}) {
-  const mock = await startMock({ world });
-  prepare?.(mock.node);
-  const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme, reducedMotion: motion, locale: 'en-GB', ...more });
-  const page = await context.newPage();
+export async function watch(page, origin) {
   const faults = [];
   const expected = [];
   await page.addInitScript(() => {
@@ -32,8 +28,24 @@ export async function openUi(browser, { world = 'home', width = 1180, height = 8
     if (!expected.some((each) => each.test(text))) faults.push(`console: ${text}`);
   });
   page.on('request', (request) => {
-    if (!request.url().startsWith(mock.origin) && !request.url().startsWith('blob:') && !request.url().startsWith('data:')) faults.push(`foreign request: ${request.url()}`);
+    if (new URL(request.url()).origin !== origin && !/^(blob|data):/.test(request.url())) faults.push(`foreign request: ${request.url()}`);
   });
+  page.on('websocket', (socket) => {
+    if (new URL(socket.url()).host !== new URL(origin).host) faults.push(`foreign socket: ${socket.url()}`);
+  });
+  return { faults, expect: (pattern) => expected.push(pattern), assertClean: () => assert.deepEqual(faults, []) };
+}
+
+/**
+ * Opens the UI on a mock.
+ * @returns page, node levers, and `faults`: CSP violations, console errors and foreign requests so far
+ */
+export async function openUi(browser, { world = 'home', width = 1180, height = 800, theme = 'light', signIn = true, hash = '', prepare, motion = 'reduce', context: more = {} } = {}) {
+  const mock = await startMock({ world });
+  prepare?.(mock.node);
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme, reducedMotion: motion, locale: 'en-GB', ...more });
+  const page = await context.newPage();
+  const { faults, expect, assertClean } = await watch(page, mock.origin);
   if (signIn) {
     await page.goto(mock.open());
     await page.waitForFunction(() => !location.hash.includes('login'));
@@ -44,9 +56,17 @@ export async function openUi(browser, { world = 'home', width = 1180, height = 8
     await context.close();
     await mock.down();
   };
-  const assertClean = () => assert.deepEqual(faults, []);
-  return { page, context, node: mock.node, mock, faults, expect: (pattern) => expected.push(pattern), close, assertClean };
+  return { page, context, node: mock.node, mock, faults, expect, close, assertClean };
 }
+
+/** Waits for the change of dress: two frames, then every transition that ends. */
+export const settled = (page) => page.evaluate(async () => {
+  const frame = () => new Promise((done) => requestAnimationFrame(done));
+  await frame();
+  await frame();
+  const ending = document.getAnimations().filter((each) => each.effect.getComputedTiming().iterations !== Infinity);
+  await Promise.all(ending.map((each) => each.finished.catch(() => {})));
+});
 
 /** Runs axe on what is shown; the source is injected past the page's policy by the debugger. */
 export async function axe(page) {

@@ -3,7 +3,7 @@
 // sideways scrolling.
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
-import { axe, launch, openUi } from './harness.mjs';
+import { axe, launch, openUi, settled } from './harness.mjs';
 import { SCREENS, showScreen } from './screens.mjs';
 
 let browser;
@@ -11,15 +11,6 @@ before(async () => { browser = await launch(); });
 after(() => browser.close());
 
 const SIZES = [{ width: 1180, height: 800 }, { width: 390, height: 800 }];
-
-/** Waits for the change of dress: two frames, then every transition that ends. */
-const settled = (page) => page.evaluate(async () => {
-  const frame = () => new Promise((done) => requestAnimationFrame(done));
-  await frame();
-  await frame();
-  const ending = document.getAnimations().filter((each) => each.effect.getComputedTiming().iterations !== Infinity);
-  await Promise.all(ending.map((each) => each.finished.catch(() => {})));
-});
 
 async function look(page, size, theme) {
   await page.setViewportSize(size);

@@ -18,6 +18,19 @@ test('an event is folded once, in order, and an old one not at all', () => {
   assert.equal(S.reduce(state, { seq: 9, type: 'me.changed', data: { name: 'D' } }), state);
 });
 
+test('the answer to a command takes back nothing that an event told since', () => {
+  let state = S.fromSync(snapshot());
+  state = S.reduce(state, { seq: 11, type: 'request.changed', data: { id: 'r', state: 'waiting', symbols: [1], updated_at: '2026-11-22T10:00:01.000Z' } });
+  state = S.answered(state, 'request.changed', { id: 'r', state: 'looking', symbols: null, updated_at: '2026-11-22T10:00:00.000Z' });
+  assert.equal(state.requests.r.state, 'waiting');
+  state = S.answered(state, 'request.changed', { ...state.requests.r, state: 'withdrawn' });
+  assert.equal(state.requests.r.state, 'withdrawn');
+  state = S.reduce(state, { type: 'presence', data: { account: 'b', state: 'online' } });
+  state = S.answered(state, 'contact.changed', { id: 'b', name: 'Ben', presence: { account: 'b', state: 'unknown' } });
+  assert.equal(state.contacts.b.name, 'Ben');
+  assert.equal(state.presence.b.state, 'online');
+});
+
 test('an unknown event moves the cursor and nothing else', () => {
   const state = S.fromSync(snapshot());
   const next = S.reduce(state, { seq: 11, type: 'future.thing', data: {} });

@@ -16,7 +16,7 @@ export function Avatar({ seed, name, size = 'm', presence }) {
       <circle class="av-bg" cx="20" cy="20" r="20" />
       <path class="av-weave" clip-path=${`url(#${clip})`} d=${path} />
       <circle class="av-rim" cx="20" cy="20" r="19.5" />
-      <text class="av-t" x="20" y="26.5">${initial(name)}</text>
+      ${name && html`<text class="av-t" x="20" y="26.5">${initial(name)}</text>`}
     </svg>
     ${presence === 'online' && html`<span class="pres" role="img" aria-label=${t('presence/here')}></span>`}
     ${presence === 'away' && html`<span class="pres pres-away" role="img" aria-label=${t('presence/away')}></span>`}

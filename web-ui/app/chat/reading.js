@@ -9,9 +9,11 @@ const REPORT_MS = 250;
 export function useReading({ log, chat, messages, focused }) {
   const told = useRef(null);
   const timer = useRef(null);
+  const looked = useRef(-REPORT_MS);
   const now = useRef(null);
   now.current = () => {
     timer.current = null;
+    looked.current = performance.now();
     if (!focused || chat.unread === 0 || !log.current) return;
     const seen = newestVisible(log.current, messages);
     if (!seen || (told.current && seen.position <= told.current)) return;
@@ -22,7 +24,7 @@ export function useReading({ log, chat, messages, focused }) {
     });
   };
   const soon = () => {
-    timer.current ??= setTimeout(() => now.current(), REPORT_MS);
+    timer.current ??= setTimeout(() => now.current(), Math.max(0, looked.current + REPORT_MS - performance.now()));
   };
   useEffect(() => {
     soon();

@@ -1,7 +1,7 @@
 // Commands on invites.
 import { api } from '../session/session.js';
 import { apply } from '../store/index.js';
-import { reduce } from '../store/state.js';
+import { answered, reduce } from '../store/state.js';
 
 const at = (id) => `/invites/${encodeURIComponent(id)}`;
 
@@ -32,6 +32,6 @@ export const decodePicture = (blob, type, signal) => api.upload('/invites/decode
 /** Asks the inviter; the outgoing request comes back. */
 export async function redeem(text, key) {
   const request = await api.post('/invites/redeem', { text }, { key });
-  apply(reduce, { type: 'request.changed', data: request });
+  apply(answered, 'request.changed', request);
   return request;
 }

@@ -59,7 +59,8 @@ export function CodeActions({ invite }) {
 /** How somebody who scans will get through. */
 export function ReachTag({ reachable }) {
   const { direct, relay } = reachable;
-  const [kind, icon, words] = direct ? ['ok', 'check', 'invite/reach_direct'] : relay ? ['ok', 'check', 'invite/reach_relay'] : ['warn', 'alert', 'invite/reach_none'];
+  // A relay was asked and answered; an address of ours may end at a router.
+  const [kind, icon, words] = relay ? ['ok', 'check', 'invite/reach_relay'] : direct ? ['ok', 'check', 'invite/reach_direct'] : ['warn', 'alert', 'invite/reach_none'];
   return html`<p class="reach"><span class=${`tag ${kind}`}><${Icon} name=${icon} small />${t(words)}</span>
     ${reachable.detail && html`<span class="small mute">${reachable.detail}</span>`}</p>`;
 }

@@ -4,7 +4,7 @@ import { t } from '../i18n/index.js';
 import { Icon } from '../ui/icon.js';
 import { go } from '../ui/here.js';
 import { path } from '../ui/route.js';
-import { incoming, requests } from '../store/index.js';
+import { contacts, incoming, requests } from '../store/index.js';
 import { RequestCard } from '../request/card.js';
 import { Camera, OtherWays } from './scan.js';
 import { Preview } from './preview.js';
@@ -70,8 +70,17 @@ export function MeetPane({ view }) {
     onRequest=${(request) => go(path('meet', 'request', request.id))} /></div>`;
 }
 
+/** The other side accepted what this person asked: on to the chat. */
+export function useAccepted(request) {
+  const chat = request?.direction === 'outgoing' && request.state === 'accepted' ? contacts.value[request.account]?.chat_id : null;
+  useEffect(() => {
+    if (chat) go(path('chats', chat));
+  }, [chat]);
+}
+
 /** The same after one was decided: on to the chat, or back to the code. */
 export function RequestPane({ request }) {
+  useAccepted(request);
   return html`<div class="desk"><${RequestCard} request=${request} key=${request.id}
     onDone=${(contact) => go(contact?.chat_id ? path('chats', contact.chat_id) : path('meet'))} /></div>`;
 }

@@ -30,7 +30,7 @@ export function Preview({ preview, onAsked, onCancel }) {
         <p class="small mute">${parts('request/account_line', { id: html`<span class="mono">${shortId(preview.inviter)}</span>` })}</p></div></div>
     <hr class="rule" />
     ${preview.verdict === 'ok' ? html`<p>${t('preview/what_happens')}</p>` : html`<p role="status">${preview.detail}</p>`}
-    ${may && html`<p class="small mute">${left > 0 ? t('preview/valid', { time: remaining(left) }) : t('preview/ended', { when: moment(preview.expires_at, now) })}${' '}
+    ${may && html`<p class="small mute after">${left > 0 ? t('preview/valid', { time: remaining(left) }) : t('preview/ended', { when: moment(preview.expires_at, now) })}${' '}
       ${t(preview.relay ? 'preview/relay' : 'preview/no_relay')}</p>`}
     <${ProblemNote} problem=${ask.problem} onRetry=${ask.problem?.unreachable ? ask.run : undefined} />
     <div class="row-btns">

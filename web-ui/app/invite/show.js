@@ -1,5 +1,5 @@
 // "Show mine": a code for this screen that renews itself, and links for afar.
-import { html, useEffect, useState } from '../ui/h.js';
+import { html, useEffect, useRef, useState } from '../ui/h.js';
 import { t } from '../i18n/index.js';
 import { Icon } from '../ui/icon.js';
 import { ProblemNote } from '../ui/parts.js';
@@ -16,10 +16,14 @@ import { isOld, showable } from './screen-code.js';
 export function useScreenCode() {
   const now = useNow(1000);
   const code = showable(invites.value, now);
+  const shown = useRef(null);
   const making = useAction(() => renew(() => invites.value));
+  if (code) shown.current = code.id;
+  // Somebody scanned it: their request takes its place in a moment, no new code does.
+  const scanned = invites.value[shown.current]?.state === 'claimed';
   useEffect(() => {
-    if (isOld(code, now) && !making.busy && !making.problem) making.run();
-  }, [code?.id, isOld(code, now), making.busy]);
+    if (isOld(code, now) && !scanned && !making.busy && !making.problem) making.run();
+  }, [code?.id, isOld(code, now), scanned, making.busy]);
   return { code, making };
 }
 

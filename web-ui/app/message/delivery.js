@@ -4,6 +4,7 @@
 // what is merely expected becomes a `todo` step, drawn dotted and grey.
 import { t } from '../i18n/index.js';
 import { clock, clockSeconds, date } from '../ui/format.js';
+import { shortId } from '../ui/text.js';
 
 /** The state in one or two words. */
 export const STATE_WORD = {
@@ -71,11 +72,17 @@ export const evidenceKey = (message) =>
   : message.delivery.state === 'queued' ? `queued ${message.delivery.why?.code ?? ''}`
   : message.delivery.state;
 
+/** A relay by its name, or by what is left of its key when it has none. */
+function relayWords(relay) {
+  if (!relay) return t('ledger/a_relay');
+  return /^\w{30,}$/.test(relay) ? t('ledger/relay_named', { relay: shortId(relay) }) : relay;
+}
+
 function doneStep(step, name) {
   const via = pathWords(step.path);
   if (step.state === 'queued') return { title: t('ledger/sealed'), text: t('ledger/sealed_text') };
   if (step.state === 'custody') {
-    const relay = step.relay || t('ledger/a_relay');
+    const relay = relayWords(step.relay);
     const text = step.until ? t('ledger/custody_until', { relay, date: date(step.until) }) : t('ledger/custody_text', { relay });
     return { title: t('delivery/custody'), text, bar: true };
   }
@@ -112,8 +119,9 @@ export function ledger(message, name) {
 
 function answer(message, name) {
   const { state, why } = message.delivery;
-  if (state === 'custody') return `${why?.text || t('answer/custody', { name })} ${t('answer/may_close')}`;
-  if (state === 'queued') return `${why?.text || t('answer/queued', { name })} ${t('answer/keep_running')}`;
+  // The node's own answer says already what the person may or has to do.
+  if (state === 'custody') return why?.text || `${t('answer/custody', { name })} ${t('answer/may_close')}`;
+  if (state === 'queued') return why?.text || `${t('answer/queued', { name })} ${t('answer/keep_running')}`;
   if (state === 'failed') return why?.text || t('answer/failed');
   return t(state === 'read' ? 'answer/read' : 'answer/delivered', { name });
 }

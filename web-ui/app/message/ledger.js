@@ -47,7 +47,7 @@ export function Ledger({ message, name, contact, presence, onClose }) {
 
 function Path({ state, relay, name, sealed, presence }) {
   const there = state === 'delivered' || state === 'read';
-  const here = presence?.state === 'online' ? t('presence/here') : presence?.state === 'away' ? t('presence/away') : t('presence/offline');
+  const here = t(presence?.state === 'online' ? 'presence/here' : 'presence/offline');
   return html`<div class="path">
     <svg viewBox="0 0 300 36" aria-hidden="true">
       ${there ? html`<path d="M18 18h256" />` : relay === 'holds' ? html`<path d="M18 18h126" /><path class="todo" d="M160 18h114" />` : html`<path class="todo" d="M28 18h246" />`}

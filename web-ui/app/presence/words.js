@@ -7,6 +7,6 @@ export function presenceLine(presence, now) {
   if (!presence) return '';
   if (presence.typing) return t('presence/typing');
   if (presence.state === 'online') return t('presence/here');
-  if (presence.state === 'away') return t('presence/away');
-  return presence.last_seen ? t('presence/last', { when: moment(presence.last_seen, now) }) : '';
+  if (presence.last_seen) return t('presence/last', { when: moment(presence.last_seen, now) });
+  return presence.state === 'away' ? t('presence/away') : '';
 }

@@ -2,7 +2,7 @@
 //
 // The step comes from the place and from what the node knows already, so a
 // reload continues where the person was.
-import { html, useEffect, useState } from '../ui/h.js';
+import { html, useState } from '../ui/h.js';
 import { t } from '../i18n/index.js';
 import { Icon, Wordmark } from '../ui/icon.js';
 import { Steps } from '../ui/parts.js';
@@ -10,7 +10,7 @@ import { go, place } from '../ui/here.js';
 import { path } from '../ui/route.js';
 import { me, registration, requests } from '../store/index.js';
 import { NameStep } from '../profile/name.js';
-import { MeetTabs, useArrival } from '../invite/meet.js';
+import { MeetTabs, useAccepted, useArrival } from '../invite/meet.js';
 import { RequestCard } from '../request/card.js';
 import { Identifier } from './identifier.js';
 import { CodeStep } from './code.js';
@@ -59,10 +59,7 @@ function MeetStep() {
   const [shown, setShown] = useState(null);
   useArrival((request) => setShown(request.id));
   const request = requests.value[shown];
-  useEffect(() => {
-    // Accepted by the other side: the chat is ready.
-    if (request?.direction === 'outgoing' && request.state === 'accepted') go(path('chats'));
-  }, [request?.state]);
+  useAccepted(request);
   if (request) {
     return html`<${RequestCard} request=${request} key=${shown}
       onDone=${(contact) => (contact?.chat_id ? go(path('chats', contact.chat_id)) : setShown(null))} />`;

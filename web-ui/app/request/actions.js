@@ -1,15 +1,15 @@
 // Commands on requests.
 import { api } from '../session/session.js';
 import { apply, state } from '../store/index.js';
-import { reduce } from '../store/state.js';
+import { answered } from '../store/state.js';
 
 const at = (id) => `/requests/${encodeURIComponent(id)}`;
-const known = (request) => apply(reduce, { type: 'request.changed', data: request });
+const known = (request) => apply(answered, 'request.changed', request);
 
 /** Accepts; the contact comes back, and the request leaves the list at once. */
 export async function accept(request) {
   const contact = await api.post(`${at(request.id)}/accept`);
-  apply(reduce, { type: 'contact.changed', data: contact });
+  apply(answered, 'contact.changed', contact);
   known({ ...(state.value.requests[request.id] ?? request), state: 'accepted' });
   return contact;
 }

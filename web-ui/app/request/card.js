@@ -6,6 +6,7 @@ import { ProblemNote } from '../ui/parts.js';
 import { useAction, useNow } from '../ui/hooks.js';
 import { shortId } from '../ui/text.js';
 import { Avatar } from '../avatar/avatar.js';
+import { claimedName } from '../contact/name.js';
 import { requestLive } from '../store/state.js';
 import { accept, reject, withdraw } from './actions.js';
 import { Symbols } from './symbol-grid.js';
@@ -20,7 +21,7 @@ export function RequestCard({ request, onDone }) {
 
 function Head({ id, request, title, line }) {
   return html`<div class="card-head">
-    <${Avatar} seed=${request.symbol_seed} name=${who(request)} size="l" />
+    <${Avatar} seed=${request.symbol_seed} name=${claimedName(request)} size="l" />
     <div><h2 id=${id}>${title}</h2><p class="small mute">${line}</p></div>
   </div>`;
 }

@@ -7,6 +7,7 @@ import { useAction, useNow } from '../ui/hooks.js';
 import { go } from '../ui/here.js';
 import { path } from '../ui/route.js';
 import { Avatar } from '../avatar/avatar.js';
+import { claimedName } from '../contact/name.js';
 import { incoming } from '../store/index.js';
 import { accept, reject } from './actions.js';
 import { SymbolLine } from './symbol-grid.js';
@@ -28,7 +29,7 @@ function Strip({ request }) {
   const no = useAction(() => reject(request));
   return html`<article class="strip" aria-label=${t('request/wants', { name })}>
     <a class="strip-who" href=${path('meet', 'request', request.id)}>
-      <${Avatar} seed=${request.symbol_seed} name=${name} />
+      <${Avatar} seed=${request.symbol_seed} name=${claimedName(request)} />
       <span><b>${t('request/wants', { name })}</b>
         <span class="small mute">${request.name ? t('request/claims') : t('request/no_name')} · ${cameBy(request, now)}</span></span>
     </a>

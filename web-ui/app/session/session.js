@@ -8,7 +8,7 @@ import { signal } from '../ui/h.js';
 import { createApi } from '../net/api.js';
 import { createFeed } from '../net/feed.js';
 import { apply, state } from '../store/index.js';
-import { fromSync, reduce } from '../store/state.js';
+import { forgetPresence, fromSync, reduce } from '../store/state.js';
 
 const TOKEN = 'kith.token';
 
@@ -68,7 +68,14 @@ async function refetch() {
   apply((before) => fromSync(snapshot, before));
 }
 
+/** Presence has no place in the journal: what was missed has to be asked for. */
+async function refetchPresence() {
+  const { items } = await api.get('/presence').catch(() => ({ items: [] }));
+  for (const data of items) apply(reduce, { type: 'presence', data });
+}
+
 function connect() {
+  let missed = false;
   feed = createFeed({
     url: `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/api/v1/events`,
     token: () => localStorage.getItem(TOKEN),
@@ -84,6 +91,9 @@ function connect() {
       refetch().catch(() => feed?.retryNow());
     },
     onState(next) {
+      if (next.kind === 'down') apply(forgetPresence);
+      else if (next.kind === 'up' && missed) refetchPresence();
+      missed = next.kind === 'down' || (missed && next.kind !== 'up');
       const since = next.kind === 'up' ? null : link.value.since ?? Date.now();
       link.value = { ...next, since };
       if (next.kind === 'up') for (const listener of upListeners) listener();

@@ -101,6 +101,13 @@ export function reduce(state, event) {
   return event.seq === undefined ? next : { ...next, cursor: event.seq };
 }
 
+/** Folds in what answered a command. Events that followed it may have come before it. */
+export function answered(state, type, data) {
+  if (type === 'request.changed' && state.requests[data.id]?.updated_at > data.updated_at) return state;
+  const known = type === 'contact.changed' && state.presence[data.id];
+  return reduce(state, { type, data: known ? { ...data, presence: known } : data });
+}
+
 function withMessage(state, message) {
   const open = state.timelines[message.chat_id];
   return open?.loaded ? put(state, 'timelines', message.chat_id, timeline.upsert(open, message)) : state;
@@ -162,6 +169,9 @@ export const outgoing = (state) =>
   Object.values(state.requests)
     .filter((each) => each.direction === 'outgoing' && each.state !== 'accepted' && each.state !== 'withdrawn')
     .sort((a, b) => OUTGOING_OVER.has(a.state) - OUTGOING_OVER.has(b.state) || (a.created_at < b.created_at ? 1 : -1));
+
+/** Nobody tells us any more who is here. */
+export const forgetPresence = (state) => ({ ...state, presence: {} });
 
 /** Whether a request still moves. */
 export const requestLive = (request) =>

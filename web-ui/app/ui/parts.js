@@ -12,7 +12,8 @@ export function problemText(problem) {
 /** A failure where it happened: what, why, what next; the id can be copied for a report. */
 export function ProblemNote({ problem, onRetry }) {
   if (!problem) return null;
-  const id = problem.requestId;
+  // A refusal explains itself; a failure of the node is worth a report.
+  const id = problem.status >= 500 ? problem.requestId : null;
   return html`<div class="hint bad" role="alert">
     <${Icon} name="alert" small />
     <div class="hint-main">

@@ -190,6 +190,8 @@ pub enum WhyCode {
     AwaitingAcceptance,
     /// The invite was used, revoked, or ran out.
     InviteGone,
+    /// The contact was removed.
+    ContactGone,
 }
 
 /// A stretch of a chat.

@@ -35,7 +35,7 @@ impl Bench {
         due
     }
 
-    fn to_identified(&mut self) {
+    fn until_identified(&mut self) {
         assert_eq!(self.due(), [Action::Dial(RELAY)]);
         self.homes.connected(RELAY, self.now);
         assert_eq!(self.due(), [], "nothing is asked before identify");
@@ -43,16 +43,16 @@ impl Bench {
         assert_eq!(self.due(), [Action::Probe(RELAY), Action::Reserve(RELAY)]);
     }
 
-    fn to_requested(&mut self) -> ListenerId {
-        self.to_identified();
+    fn until_requested(&mut self) -> ListenerId {
+        self.until_identified();
         let listener = ListenerId::next();
         self.homes.requested(RELAY, Some(listener), self.now, &mut self.rng);
         assert_eq!(self.due(), []);
         listener
     }
 
-    fn to_active(&mut self) -> ListenerId {
-        let listener = self.to_requested();
+    fn until_active(&mut self) -> ListenerId {
+        let listener = self.until_requested();
         self.homes.reserved(listener, self.now);
         assert_eq!(self.due(), []);
         listener
@@ -66,7 +66,7 @@ impl Bench {
 #[test]
 fn the_way_up_is_dial_identify_reserve() {
     let mut bench = Bench::new();
-    bench.to_active();
+    bench.until_active();
     assert_eq!(
         bench.reports,
         [RelayPhase::Connecting, RelayPhase::Connected, RelayPhase::Reserved]
@@ -76,31 +76,31 @@ fn the_way_up_is_dial_identify_reserve() {
 #[test]
 fn a_dropped_connection_is_dialled_and_reserved_again() {
     let mut bench = Bench::new();
-    let listener = bench.to_active();
+    let listener = bench.until_active();
     bench.homes.disconnected(RELAY, bench.now, &mut bench.rng);
     // Its listener may be heard of only afterwards.
     bench.homes.listener_closed(listener, bench.now, &mut bench.rng);
     bench.due();
     bench.wait_for_deadline();
-    bench.to_active();
+    bench.until_active();
     assert_eq!(bench.reports.last(), Some(&RelayPhase::Reserved));
 }
 
 #[test]
 fn a_listener_that_ends_first_and_without_addresses_loses_nothing() {
     let mut bench = Bench::new();
-    let listener = bench.to_active();
+    let listener = bench.until_active();
     bench.homes.listener_closed(listener, bench.now, &mut bench.rng);
     bench.homes.disconnected(RELAY, bench.now, &mut bench.rng);
     bench.due();
     bench.wait_for_deadline();
-    bench.to_active();
+    bench.until_active();
 }
 
 #[test]
 fn a_refused_reservation_is_asked_for_later_and_at_once_when_we_are_admitted() {
     let mut bench = Bench::new();
-    let listener = bench.to_requested();
+    let listener = bench.until_requested();
     bench.homes.listener_closed(listener, bench.now, &mut bench.rng);
     assert_eq!(bench.due(), []);
     assert_eq!(bench.reports.last(), Some(&RelayPhase::Connected));
@@ -112,7 +112,7 @@ fn a_refused_reservation_is_asked_for_later_and_at_once_when_we_are_admitted() {
 fn a_home_given_up_while_its_reservation_is_in_flight_keeps_its_listener_until_the_answer() {
     for accepted in [true, false] {
         let mut bench = Bench::new();
-        let listener = bench.to_requested();
+        let listener = bench.until_requested();
         bench.homes.set(&[], bench.now);
         assert_eq!(bench.due(), [], "removing the listener now would panic inside libp2p");
         if accepted {
@@ -129,7 +129,7 @@ fn a_home_given_up_while_its_reservation_is_in_flight_keeps_its_listener_until_t
 #[test]
 fn a_home_named_again_while_it_was_leaving_stays() {
     let mut bench = Bench::new();
-    let listener = bench.to_requested();
+    let listener = bench.until_requested();
     bench.homes.set(&[], bench.now);
     bench.homes.set(&[RELAY], bench.now);
     bench.homes.reserved(listener, bench.now);
@@ -164,7 +164,7 @@ fn a_connection_that_lasted_ends_the_doubling() {
         bench.due();
         bench.wait_for_deadline();
     }
-    bench.to_active();
+    bench.until_active();
     bench.now += STABLE;
     bench.due();
     bench.homes.disconnected(RELAY, bench.now, &mut bench.rng);
@@ -175,7 +175,7 @@ fn a_connection_that_lasted_ends_the_doubling() {
 #[test]
 fn without_a_reservation_the_relay_is_probed_often_enough_to_keep_the_connection() {
     let mut bench = Bench::new();
-    let listener = bench.to_requested();
+    let listener = bench.until_requested();
     bench.homes.listener_closed(listener, bench.now, &mut bench.rng);
     bench.due();
     bench.now += PROBE_UNRESERVED;

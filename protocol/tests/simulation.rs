@@ -1,0 +1,11 @@
+//! The pure machines together, over a bad network in virtual time, with restarts from what
+//! they stored.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+#[path = "simulation/claims.rs"]
+mod claims;
+#[path = "simulation/conversation.rs"]
+mod conversation;
+#[path = "simulation/peer.rs"]
+mod peer;
