@@ -2,7 +2,7 @@
 //!
 //! libp2p asks a list of limiters for every reservation and every circuit; a limiter is any
 //! closure, so the first one is the access list: only admitted peers get further. Values and
-//! their reasons: the defaults of [`Circuits`](crate::config::Circuits).
+//! their reasons: the defaults of [`Circuits`].
 
 use std::num::NonZeroU32;
 use std::time::Duration;

@@ -102,7 +102,7 @@ pub enum ApiStartError {
 /// An API that is being served.
 #[derive(Debug)]
 pub struct RunningApi {
-    /// Where it listens on IPv4; [::1] has the same port where there is IPv6.
+    /// Where it listens on IPv4; `[::1]` has the same port where there is IPv6.
     pub address: SocketAddr,
     api: Api,
     files: TokenFiles,

@@ -2,7 +2,7 @@
 //! changed; the engine commits.
 //!
 //! Nothing here waits, and nothing here sends: a service answers with changes, events and
-//! network commands on the [`Ctx`](crate::engine::Ctx) of its step.
+//! network commands on the [`Ctx`] of its step.
 
 pub mod chat;
 pub mod contact;

@@ -1,8 +1,8 @@
 //! From an invite to a session: PQXDH with a pre-shared key and a hidden initiator.
 //!
-//! 1. Bob holds Alice's token and bundle and [`join`]s: one request of exactly
+//! 1. Bob holds Alice's token and bundle and [`join()`]s: one request of exactly
 //!    [`JOIN_REQUEST_LEN`] bytes, which he persists before the first send and only ever resends.
-//! 2. Alice [`respond`]s with the prekeys of that invite: she learns who asks, reads the first
+//! 2. Alice [`respond()`]s with the prekeys of that invite: she learns who asks, reads the first
 //!    payload, and holds the same session.
 //! 3. Hold, Reveal, Accept or Reject are ordinary frames of that session; their rules live above.
 //!

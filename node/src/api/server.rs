@@ -1,6 +1,6 @@
 //! The listeners, the connections and the order of the layers.
 //!
-//! 1. Binds 127.0.0.1 and, where there is one, [::1], at one port; 2. hands every connection to
+//! 1. Binds 127.0.0.1 and, where there is one, `[::1]`, at one port; 2. hands every connection to
 //!    HTTP/1.1 with a bounded head that has to arrive in time; 3. stops accepting when the node
 //!    stops and lets open requests end.
 //!

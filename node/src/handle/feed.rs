@@ -24,7 +24,7 @@ impl Events<'_> {
         // Subscribed before the journal is read, so that nothing falls in between.
         let volatile = node.engine.volatile();
         let journal = node.engine.journal();
-        let last = *journal.borrow();
+        let last = self.0.view(|ctx| Ok(ctx.cursor())).await?;
         let read_up_to = since.unwrap_or(last);
         Ok(EventFeed {
             node,

@@ -38,7 +38,7 @@ impl Registration<'_> {
         };
         self.ask(move |ctx, reply| {
             let relay = relay.as_deref();
-            service::registration::challenge(ctx, relay, identifier, kind, reply)
+            service::registration::challenge(ctx, relay, &identifier, kind, reply)
         })
         .await?;
         self.challenged().await

@@ -223,9 +223,8 @@ pub(super) fn on_text(
             return Ok(());
         }
     };
-    // It came late, among messages that were read: no reading would ever reach it.
     if message.position <= conversation.read_up_to {
-        conversation.unread = conversation.unread.saturating_sub(1);
+        reopen(ctx, &mut conversation, message.position)?;
     }
     put(ctx, &conversation)?;
     put_message(ctx, &message)?;
@@ -234,6 +233,17 @@ pub(super) fn on_text(
     }
     ctx.emit(Event::MessageAdded(message.id))?;
     ctx.emit(Event::ChatChanged(chat))
+}
+
+/// A message came late, before what was read already: it and what follows are unread again, or
+/// no reading would ever reach it, and its author never learn of one. It is not stored yet.
+fn reopen(ctx: &Ctx<'_>, chat: &mut Chat, late: Position) -> Result<(), StoreError> {
+    chat.read_up_to = before(late);
+    chat.told_read_up_to = chat.told_read_up_to.min(chat.read_up_to);
+    let follow = page(ctx, chat.id, (late, Position::LAST), Order::Rising, MAX_MARKED)?;
+    let theirs = follow.iter().filter(|message| message.author == Author::Them).count();
+    chat.unread = u32::try_from(theirs).unwrap_or(u32::MAX).saturating_add(1);
+    Ok(())
 }
 
 /// The person saw messages up to this one.
@@ -357,8 +367,7 @@ pub(super) fn seal_again(ctx: &mut Ctx<'_>, id: MessageId) -> Result<(), StoreEr
     match sealed {
         Err(Failure::Store(error)) => Err(error),
         Ok(()) => Ok(()),
-        Err(Failure::Refused(refusal)) => {
-            tracing::debug!(code = refusal.code(), "a message could not be sealed again");
+        Err(Failure::Refused(_)) => {
             let now = ctx.now;
             with_delivery(ctx, id, |delivery| {
                 delivery.on_failed(now, protocol::chat::Failure::SessionBroken)
@@ -444,6 +453,19 @@ fn after(position: Position) -> Position {
     next
 }
 
+/// The position just before `position`.
+fn before(position: Position) -> Position {
+    let mut previous = position;
+    for byte in previous.0.iter_mut().rev() {
+        let (value, borrowed) = byte.overflowing_sub(1);
+        *byte = value;
+        if !borrowed {
+            break;
+        }
+    }
+    previous
+}
+
 fn outgoing(message: &Message, text: String) -> session::Outgoing {
     session::Outgoing {
         message: Some(message.id),
@@ -487,5 +509,6 @@ mod tests {
         let next = after(position);
         assert_eq!(next.0[Position::LEN - 2..], [1, 0]);
         assert!(next > position);
+        assert_eq!(before(next), position);
     }
 }

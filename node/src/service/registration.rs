@@ -223,7 +223,7 @@ pub fn credential(ctx: &Ctx<'_>, relay: RelayId) -> Result<Option<String>, Store
 pub fn challenge(
     ctx: &mut Ctx<'_>,
     relay: Option<&str>,
-    identifier: String,
+    identifier: &str,
     kind: Option<IdentifierKind>,
     reply: Reply,
 ) -> Result<(), StoreError> {

@@ -219,7 +219,8 @@ pub(super) fn on_drop_join(
 ) -> Result<(), StoreError> {
     let Some((request, token)) = pursued(ctx, account, State::Asking)? else { return Ok(()) };
     // A drop that had taken it in time would say so again: this one closed before.
-    let closed = matches!(result.as_deref(), Ok([Err(DepositRefusal::Denied)]));
+    let denied = |results: Vec<_>| matches!(results[..], [Err(DepositRefusal::Denied)]);
+    let closed = result.is_ok_and(denied);
     if closed && is_over(&token, ctx.now) {
         return gone(ctx, account);
     }

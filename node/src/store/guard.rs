@@ -241,6 +241,7 @@ fn clear(folder: &Path, except: &[&str]) -> io::Result<()> {
 }
 
 /// A failure of the file system, in the store's words.
+#[allow(clippy::needless_pass_by_value, reason = "an argument of map_err")]
 pub(super) fn failed(error: io::Error) -> StoreError {
     use io::ErrorKind as Kind;
     match error.kind() {
@@ -264,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_census_depends_on_the_rows_and_not_on_their_order_or_history() {
-        let (one, two): ((&[u8], &[u8]), (&[u8], &[u8])) = ((b"a", b"1"), (b"b", b"2"));
+        let (one, two) = ((&b"a"[..], &b"1"[..]), (&b"b"[..], &b"2"[..]));
         assert_eq!(census(&[one, two]), census(&[two, one]));
         let mut replaced = census(&[one, (b"b", b"1")]);
         replaced.remove(Tree::Chat, b"b", b"1");

@@ -172,7 +172,7 @@ impl SealedStore {
         rows.into_iter()
             .map(|(bytes, sealed)| {
                 let key = Key { tree, bytes };
-                let value = parse(tree, &*self.open(&key, &sealed)?)?;
+                let value = parse(tree, &self.open(&key, &sealed)?)?;
                 Ok((key, value))
             })
             .collect()

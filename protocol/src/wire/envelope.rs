@@ -2,7 +2,7 @@
 //!
 //! 1. Ada's node sends a batch of frames, each sealed by the ratchet and nothing else.
 //! 2. Ben's node opens each, commits what they change and flushes.
-//! 3. Only then does it answer, with a signed [`DeliveryReceipt`](crate::receipt::DeliveryReceipt)
+//! 3. Only then does it answer, with a signed [`DeliveryReceipt`]
 //!    over the ids of the frames that are now durable.
 //!
 //! A frame that is not in the receipt was not delivered; Ada's node sends the same bytes again.

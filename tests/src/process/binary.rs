@@ -1,0 +1,31 @@
+//! Where cargo put the programs.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+
+/// The program `name`: what `variable` says, or what lies beside the running test.
+///
+/// # Errors
+/// When it is not there, with the command that builds it.
+pub fn binary(name: &str, variable: &str) -> anyhow::Result<PathBuf> {
+    if let Some(path) = std::env::var_os(variable) {
+        let path = PathBuf::from(path);
+        if path.is_file() {
+            return Ok(path);
+        }
+        bail!("{variable} names {}, which is no file", path.display());
+    }
+    let test = std::env::current_exe().context("the running test has no path")?;
+    // target/<profile>/deps/processes-…
+    let profile = test.parent().and_then(|deps| deps.parent()).context("the test lies nowhere")?;
+    let path = profile.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    if !path.is_file() {
+        bail!(
+            "{} is not there: build it with “cargo build -p node -p bootstrap --bins”, or name it \
+             with {variable}",
+            path.display()
+        );
+    }
+    Ok(path)
+}

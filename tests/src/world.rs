@@ -1,0 +1,443 @@
+//! A world of people, each with a real engine on a store in memory, and one relay.
+//!
+//! 1. A person acts ([`World::act`], [`World::say`], …): one step of their engine.
+//! 2. The step's effects are performed: network commands become questions on the simulated
+//!    [`Network`], answers and pushes become events of the engines they are for.
+//! 3. Time passes only in [`World::run_for`] and its like: to the next arrival, the next
+//!    time-out, or the next moment an engine asked for.
+//!
+//! # Invariants
+//! * The same seed and the same acts give the same world.
+//! * The relay and the network part admit whom the real ones admit: contacts that an engine
+//!   named, and strangers while it says so, for invites only.
+//! * Nothing of a node but its store outlives [`World::crash`].
+//!
+//! Simulated are the sockets and the relay's shell. Engines, stores, crypto and the relay's
+//! machines are the real ones.
+
+mod net;
+mod people;
+mod relay;
+mod wires;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use crypto::{KdfParams, Secret, Unlock, Vault};
+use node::engine::{Effect, Engine, Input, Settings};
+use node::net::NetEvent;
+use node::store::{MemoryStore, SealedStore};
+use protocol::ids::{AccountId, QueueId};
+use protocol::sim::{Link, Network, Party};
+use protocol::time::{MINUTE, SECOND, Timestamp};
+use protocol::wire::envelope::EnvelopeResponse;
+use protocol::wire::invite::InviteResponse;
+use tokio::sync::oneshot;
+
+use net::{Answer, CallId, NetState, Packet, Purpose};
+pub use relay::Relay;
+
+/// When every world begins.
+pub const START: Timestamp = Timestamp(1_795_000_000_000);
+/// How long an answer is waited for.
+const ANSWER_IN: u64 = 10 * SECOND;
+/// Steps without time passing that no honest world needs.
+const MAX_STEPS_AT_ONCE: u32 = 5_000;
+/// The relay's place in the network.
+const RELAY: Party = 0;
+
+/// A person of a world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Who(usize);
+
+impl Who {
+    fn party(self) -> Party {
+        self.0 + 1
+    }
+}
+
+struct Person {
+    name: String,
+    store: Arc<MemoryStore>,
+    vault: Vault,
+    account: AccountId,
+    engine: Option<Engine>,
+    net: NetState,
+    inbox: VecDeque<NetEvent>,
+    replies: Vec<Reply>,
+    /// Their clock minus the world's, milliseconds.
+    clock: i64,
+}
+
+/// A peer's question that the engine has not answered yet.
+struct Reply {
+    to: Party,
+    call: CallId,
+    answer: Awaited,
+}
+
+enum Awaited {
+    Envelope(oneshot::Receiver<EnvelopeResponse>),
+    Invite(oneshot::Receiver<InviteResponse>),
+    Items(oneshot::Receiver<Vec<(QueueId, u64)>>),
+}
+
+/// A question that waits for its answer.
+struct Call {
+    from: Party,
+    to: Party,
+    purpose: Purpose,
+}
+
+enum Timer {
+    /// Nobody answered this.
+    NoAnswer(CallId),
+    /// A node tries its relay again.
+    Hello(Who),
+    /// A relay offers again what was not acknowledged.
+    Push(Who),
+}
+
+/// The world.
+pub struct World {
+    network: Network<Packet>,
+    people: Vec<Person>,
+    /// The relay.
+    pub relay: Relay,
+    calls: BTreeMap<CallId, Call>,
+    timers: BTreeMap<(Timestamp, u64), Timer>,
+    serial: u64,
+    steps: u64,
+    crash_at: Option<u64>,
+    crashed: Vec<Who>,
+    steps_at: (Timestamp, u32),
+    /// Frames that left any engine, on any way.
+    frames: u64,
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("World").field("steps", &self.steps).finish_non_exhaustive()
+    }
+}
+
+impl World {
+    /// An empty world: a relay and nobody.
+    #[must_use]
+    pub fn seeded(seed: u64) -> Self {
+        Self {
+            network: Network::seeded(seed, START),
+            people: Vec::new(),
+            relay: Relay::new(),
+            calls: BTreeMap::new(),
+            timers: BTreeMap::new(),
+            serial: 0,
+            steps: 0,
+            crash_at: None,
+            crashed: Vec::new(),
+            steps_at: (START, 0),
+            frames: 0,
+        }
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.network.now()
+    }
+
+    /// Steps of any engine so far.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Frames that any engine sent or deposited so far.
+    #[must_use]
+    pub fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// A person with a fresh node, not registered anywhere.
+    ///
+    /// # Panics
+    /// When the node does not start.
+    pub fn node(&mut self, name: &str) -> Who {
+        let who = Who(self.people.len());
+        let rng = self.network.rng();
+        let device_key = Secret::random(rng);
+        let vault = Vault::create(Unlock::DeviceKey(&device_key), KdfParams::default(), rng)
+            .expect("a vault without a passphrase");
+        self.people.push(Person {
+            name: name.to_owned(),
+            store: Arc::new(MemoryStore::default()),
+            vault,
+            account: AccountId([0; 32]),
+            engine: None,
+            net: NetState::default(),
+            inbox: VecDeque::new(),
+            replies: Vec::new(),
+            clock: 0,
+        });
+        self.start(who);
+        self.name(who, name);
+        who
+    }
+
+    /// Starts a person's node on what its store holds.
+    ///
+    /// # Panics
+    /// When it does not start: its store must always be readable.
+    pub fn start(&mut self, who: Who) {
+        let now = self.clock_of(who);
+        let person = &mut self.people[who.0];
+        assert!(person.engine.is_none(), "{} runs already", person.name);
+        let store = SealedStore::new(Arc::clone(&person.store) as _, &person.vault);
+        let settings = Settings { profile: person.name.clone(), ..Settings::default() };
+        let (engine, effects) =
+            Engine::start(store, settings, now, self.network.rng()).expect("a readable store");
+        person.account = engine.account().id;
+        person.engine = Some(engine);
+        self.perform(who, effects);
+        self.drain();
+    }
+
+    /// Ends a person's node: nothing but its store is left, and nobody is told but by their
+    /// broken connections.
+    pub fn stop(&mut self, who: Who) {
+        let person = &mut self.people[who.0];
+        person.engine = None;
+        person.inbox.clear();
+        person.replies.clear();
+        let connected = std::mem::take(&mut person.net).connected;
+        let gone = person.account;
+        self.network.lose_arrivals(who.party());
+        self.calls.retain(|_, call| call.from != who.party());
+        self.relay.detach(who.party());
+        for peer in self.people.iter_mut().filter(|peer| connected.contains(&peer.account)) {
+            if peer.net.connected.remove(&gone) {
+                peer.inbox.push_back(NetEvent::Disconnected(gone));
+            }
+        }
+        self.drain();
+    }
+
+    /// Stops and starts a person's node.
+    pub fn restart(&mut self, who: Who) {
+        self.stop(who);
+        self.start(who);
+    }
+
+    /// Crashes the node that makes the `n`-th step from now: its commit holds, its effects
+    /// never happen, and it starts again.
+    pub fn crash_in(&mut self, n: u64) {
+        self.crash_at = Some(self.steps + n);
+    }
+
+    /// Whether the crash that was asked for has happened.
+    #[must_use]
+    pub fn has_crashed(&self) -> bool {
+        !self.crashed.is_empty()
+    }
+
+    /// Makes all links like this.
+    pub fn links(&mut self, link: Link) {
+        self.network.set_all(link);
+    }
+
+    /// Takes a person off the network altogether; their node runs on.
+    pub fn cut(&mut self, who: Who) {
+        for other in 0..self.people.len() {
+            if other != who.0 {
+                self.cut_between(who, Who(other));
+            }
+        }
+        self.cut_relay(who);
+    }
+
+    /// Brings a person back to the network.
+    pub fn heal(&mut self, who: Who) {
+        for other in 0..=self.people.len() {
+            self.network.heal(who.party(), other);
+        }
+        self.hello(who);
+        self.drain();
+    }
+
+    /// Cuts the way between two people; the relay stays within reach of both.
+    pub fn cut_between(&mut self, one: Who, other: Who) {
+        self.network.cut(one.party(), other.party());
+        for (of, gone) in [(one, other), (other, one)] {
+            let gone = self.people[gone.0].account;
+            let person = &mut self.people[of.0];
+            if person.net.connected.remove(&gone) {
+                person.inbox.push_back(NetEvent::Disconnected(gone));
+            }
+        }
+        self.drain();
+    }
+
+    /// Mends the way between two people.
+    pub fn heal_between(&mut self, one: Who, other: Who) {
+        self.network.heal(one.party(), other.party());
+    }
+
+    /// Cuts a person's way to the relay.
+    pub fn cut_relay(&mut self, who: Who) {
+        self.network.cut(who.party(), RELAY);
+        self.relay.detach(who.party());
+        self.relay_lost(who);
+        self.drain();
+    }
+
+    /// Sets a person's clock off by so many milliseconds.
+    pub fn skew(&mut self, who: Who, millis: i64) {
+        self.people[who.0].clock = millis;
+    }
+
+    /// Lets time pass.
+    pub fn run_for(&mut self, millis: u64) {
+        self.run_to(self.now().plus(millis));
+    }
+
+    /// Lets as much time pass as an undisturbed world needs for everything to come to rest.
+    pub fn settle(&mut self) {
+        self.run_for(3 * MINUTE);
+    }
+
+    /// Lets time pass until `done`, at most `limit` milliseconds. Returns whether it is done.
+    pub fn run_until(&mut self, limit: u64, mut done: impl FnMut(&mut Self) -> bool) -> bool {
+        let end = self.now().plus(limit);
+        while !done(self) {
+            if self.now() >= end {
+                return false;
+            }
+            self.run_to(self.now().plus(5 * SECOND).min(end));
+        }
+        true
+    }
+
+    fn run_to(&mut self, until: Timestamp) {
+        self.drain();
+        while self.now() < until {
+            let wanted = (0..self.people.len()).filter_map(|n| self.deadline(Who(n)));
+            let timer = self.timers.keys().next().map(|(at, _)| *at);
+            let next = wanted.chain(timer).chain([until]).min().unwrap_or(until);
+            self.network.advance_to(next);
+            self.arrivals();
+            self.time_outs();
+            self.ticks();
+        }
+    }
+
+    fn arrivals(&mut self) {
+        while self.network.next_at().is_some_and(|at| at <= self.now()) {
+            let Some(arrival) = self.network.next() else { return };
+            self.arrive(arrival.from, arrival.to, arrival.message);
+            self.drain();
+        }
+    }
+
+    fn time_outs(&mut self) {
+        while let Some(entry) = self.timers.first_entry() {
+            if entry.key().0 > self.network.now() {
+                return;
+            }
+            match entry.remove() {
+                Timer::NoAnswer(call) => self.unanswered(call),
+                Timer::Hello(who) => self.hello(who),
+                Timer::Push(who) => self.push(who),
+            }
+            self.drain();
+        }
+    }
+
+    fn ticks(&mut self) {
+        for n in 0..self.people.len() {
+            if self.deadline(Who(n)).is_some_and(|at| at <= self.now()) {
+                self.step(Who(n), vec![Input::Tick]);
+                self.drain();
+            }
+        }
+    }
+
+    /// When a person's engine wants to be stepped, by the world's clock.
+    fn deadline(&self, who: Who) -> Option<Timestamp> {
+        let person = &self.people[who.0];
+        let deadline = person.engine.as_ref()?.next_deadline(self.clock_of(who))?;
+        Some(Timestamp(deadline.0.saturating_add_signed(-person.clock)))
+    }
+
+    fn clock_of(&self, who: Who) -> Timestamp {
+        Timestamp(self.now().0.saturating_add_signed(self.people[who.0].clock))
+    }
+
+    /// Hands every event to its engine.
+    fn drain(&mut self) {
+        loop {
+            let waiting = self
+                .people
+                .iter()
+                .position(|person| person.engine.is_some() && !person.inbox.is_empty());
+            let Some(n) = waiting else { return };
+            if let Some(event) = self.people[n].inbox.pop_front() {
+                self.step(Who(n), vec![Input::Net(event)]);
+            }
+        }
+    }
+
+    fn step(&mut self, who: Who, inputs: Vec<Input>) {
+        let now = self.clock_of(who);
+        let Some(engine) = self.people[who.0].engine.as_mut() else { return };
+        let effects = engine.step(inputs, now, self.network.rng()).expect("the store never fails");
+        self.steps += 1;
+        self.steps_at = match self.steps_at {
+            (at, count) if at == self.network.now() => (at, count + 1),
+            _ => (self.network.now(), 1),
+        };
+        assert!(self.steps_at.1 < MAX_STEPS_AT_ONCE, "the world spins without time passing");
+        if self.crash_at == Some(self.steps) {
+            self.crash_at = None;
+            self.crashed.push(who);
+            drop(effects);
+            self.restart(who);
+        } else {
+            self.perform(who, effects);
+        }
+    }
+
+    fn perform(&mut self, who: Who, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Net(command) => self.command(who, command),
+                Effect::Reply(reply) => reply(),
+                Effect::Journal(_) | Effect::Volatile(_) => {}
+            }
+        }
+        self.answer_peers(who);
+    }
+
+    /// Sends the answers that the last step gave.
+    fn answer_peers(&mut self, who: Who) {
+        use oneshot::error::TryRecvError;
+        for mut reply in std::mem::take(&mut self.people[who.0].replies) {
+            let answer = match &mut reply.answer {
+                Awaited::Envelope(receiver) => receiver.try_recv().map(Answer::Envelope),
+                Awaited::Invite(receiver) => receiver.try_recv().map(Answer::Invite),
+                Awaited::Items(receiver) => receiver.try_recv().map(Answer::Durable),
+            };
+            match answer {
+                Ok(answer) => {
+                    self.network.send(who.party(), reply.to, Packet::Answer(reply.call, answer));
+                }
+                Err(TryRecvError::Empty) => self.people[who.0].replies.push(reply),
+                Err(TryRecvError::Closed) => {}
+            }
+        }
+    }
+
+    fn at(&mut self, at: Timestamp, timer: Timer) {
+        self.serial += 1;
+        self.timers.insert((at, self.serial), timer);
+    }
+}

@@ -1,0 +1,236 @@
+//! What must be nowhere: not in a log at its loudest, not in a store, not at the relay, not on
+//! the wire.
+//!
+//! 1. Two people with memorable names, identifiers and texts meet and write, directly, over the
+//!    relay's circuit and through its mailbox; every TCP connection passes a recording proxy.
+//! 2. Their nodes and the relay log everything that they ever do (`trace`).
+//! 3. What was planted, and every secret that the test can know, is looked for in all of it, in
+//!    every form that bytes take when somebody prints them.
+//!
+//! # Allowed
+//! * `run/api-token` holds the command line's token: that is what it is for, and it is 0600.
+//! * `device.key` holds the device key: without a passphrase it is what opens the vault.
+//! * Standard output of `kith up` shows the sign-in link to the person who started it.
+//! * Standard error of a relay with the console driver shows one-time codes to its operator,
+//!   beside a masked address.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crypto::{Identity, Secret, Seed, Token, Unlock, Vault};
+use kith_tests::process::{
+    Finding, NodeOptions, NodeProcess, Proxy, RelayOptions, RelayProcess, Rest, Scanner, arrived,
+    free_port, introduce, state,
+};
+use node::api::dto::{Contact, DeliveryState, Items, LoginLink, ReachPath, SessionToken};
+use node::store::{SealedStore, SledStore, Tree};
+use reqwest::Method;
+use serde_json::json;
+
+/// Files that may hold what is looked for, and only they.
+const ALLOWED: [&str; 2] = ["run/api-token", "device.key"];
+
+/// Texts that nobody else writes.
+const PLANTED: [(&str, &str); 10] = [
+    ("Ada's name", "Adalind Quarzfels"),
+    ("Ben's name", "Bennoit Turmalin"),
+    ("Ada's telephone number", "4915123456789"),
+    ("Ben's e-mail address", "bennoit.turmalin@zirkon.example.org"),
+    ("Ben's e-mail name", "bennoit.turmalin"),
+    ("a text", "the heron leaves at midnight"),
+    ("a held text", "bring the copper lantern"),
+    ("a direct text", "seventeen paces past the weir"),
+    ("a draft", "unsent words about the orchard"),
+    ("an invite's label", "for the one from the quarry"),
+];
+
+fn planted(what: &str) -> &'static str {
+    PLANTED.iter().find(|(name, _)| *name == what).expect("planted above").1
+}
+
+/// Two nodes and a relay with a recording proxy before each.
+struct Watched {
+    folder: PathBuf,
+    relay: RelayProcess,
+    ada: NodeProcess,
+    ben: NodeProcess,
+    wires: Vec<Proxy>,
+}
+
+impl Watched {
+    async fn start(folder: &Path) -> Self {
+        let outside = free_port().unwrap();
+        let options = RelayOptions { log: "trace".to_owned(), external_port: Some(outside) };
+        let relay = RelayProcess::start(folder, options).await.unwrap();
+        let wire = Proxy::start(outside, relay.port()).await.unwrap();
+        let id = relay.address().rsplit("/p2p/").next().unwrap();
+        let address = format!("/ip4/127.0.0.1/tcp/{outside}/p2p/{id}");
+        let node = async |name: &str| {
+            let mut options = NodeOptions::new(&address);
+            options.log = "trace".to_owned();
+            options.port = free_port().unwrap();
+            NodeProcess::start(folder, name, options).await.unwrap()
+        };
+        let (ada, ben) = (node("ada").await, node("ben").await);
+        let phone = format!("+{}", planted("Ada's telephone number"));
+        ada.rest().register(&address, &phone, planted("Ada's name")).await.unwrap();
+        let mail = planted("Ben's e-mail address");
+        ben.rest().register(&address, mail, planted("Ben's name")).await.unwrap();
+        Self { folder: folder.to_owned(), relay, ada, ben, wires: vec![wire] }
+    }
+
+    /// Both come back at other ports, with a proxy where the other one remembers them.
+    async fn move_behind_proxies(&mut self) {
+        for node in [&mut self.ada, &mut self.ben] {
+            let (before, after) = (node.options.port, free_port().unwrap());
+            node.stop().await.unwrap();
+            self.wires.push(Proxy::start(before, after).await.unwrap());
+            node.options.port = after;
+            node.restart().await.unwrap();
+        }
+    }
+
+    /// Everything that was found where it must not be.
+    fn findings(&self, scanner: &Scanner) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for place in ["ada.stderr", "ben.stderr", "relay.stderr", "relay.stdout"] {
+            findings.extend(scanner.files(&self.folder.join(place), &[]).unwrap());
+        }
+        for node in [&self.ada, &self.ben] {
+            findings.extend(scanner.files(&node.data_dir(), &ALLOWED).unwrap());
+        }
+        findings.extend(scanner.files(&self.relay.data_dir(), &[]).unwrap());
+        for wire in &self.wires {
+            for direction in wire.recorded() {
+                findings.extend(scanner.bytes("the wire", &direction));
+            }
+        }
+        findings
+    }
+}
+
+/// The seed of the account in a stopped node's folder, read on a copy.
+fn account_seed(data_dir: &Path) -> Secret<32> {
+    let copy = tempfile::tempdir().unwrap();
+    copy_folder(&data_dir.join("store"), &copy.path().join("store"));
+    let device_key = Secret::from_slice(&fs::read(data_dir.join("device.key")).unwrap()).unwrap();
+    let key_file = fs::read(data_dir.join("vault.key")).unwrap();
+    let vault = Vault::open(&key_file, Unlock::DeviceKey(&device_key)).unwrap();
+    let store = SledStore::open(&copy.path().join("store")).unwrap();
+    let store = SealedStore::new(Arc::new(store), &vault);
+    let me = store.get_bytes(&store.key(Tree::Meta, b"me", &[])).unwrap().unwrap();
+    // The record begins with the seed.
+    Secret::from_slice(&me[..32]).unwrap()
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        match entry.path().is_dir() {
+            true => copy_folder(&entry.path(), &to.join(entry.file_name())),
+            false => drop(fs::copy(entry.path(), to.join(entry.file_name())).unwrap()),
+        }
+    }
+}
+
+/// Signs a browser in with a link, and leaves what that took in `scanner`.
+async fn sign_in(rest: &Rest, scanner: &mut Scanner) {
+    scanner.plant("the command line's token", rest.token().as_bytes());
+    let link: LoginLink = rest.post("/session/login-links", &json!({})).await.unwrap();
+    let login = link.url.split("#login=").nth(1).unwrap().to_owned();
+    scanner.plant("a sign-in link's secret", login.as_bytes());
+    let session: SessionToken = rest.post("/session", &json!({ "login": login })).await.unwrap();
+    scanner.plant("a browser's token", session.token.as_bytes());
+    rest.with_token(&session.token).chat().await.unwrap();
+}
+
+/// Every secret that is in an invite's text.
+fn plant_invite(scanner: &mut Scanner, text: &str) {
+    let token = Token::parse(text).unwrap();
+    scanner.plant("an invite's text", text.as_bytes());
+    // Version, flags, account; then the secret.
+    scanner.plant("an invite's secret", &token.as_bytes()[34..50]);
+    let keys = token.derived();
+    scanner.plant("an invite's pre-shared key", keys.psk.expose());
+    scanner.plant("an invite's bundle key", keys.bundle_key.expose());
+    scanner.plant("an invite's drop key", keys.drop_key.seed().expose());
+}
+
+async fn say_all(rest: &Rest, chat: &str, text: &str, count: usize) {
+    for n in 0..count {
+        rest.say(chat, &format!("{text} {n} {}", text.repeat(30))).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_people_say_or_that_opens_it_is_in_a_log_a_store_a_relay_or_on_the_wire() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut scanner = Scanner::default();
+    for (what, text) in PLANTED {
+        scanner.plant(what, text.as_bytes());
+    }
+    let mut town = Watched::start(folder.path()).await;
+
+    // A code that stays open, and the one that they meet with.
+    let open = town.ada.rest().invite(planted("an invite's label")).await.unwrap();
+    plant_invite(&mut scanner, open.text.as_deref().unwrap());
+    let (at_ada, at_ben) = introduce(town.ada.rest(), town.ben.rest()).await.unwrap();
+    sign_in(town.ada.rest(), &mut scanner).await;
+    sign_in(town.ben.rest(), &mut scanner).await;
+    let draft = json!({ "text": planted("a draft") });
+    town.ada.rest().tell(Method::PUT, &format!("/chats/{at_ada}/draft"), &draft).await.unwrap();
+    say_all(town.ada.rest(), &at_ada, planted("a text"), 20).await;
+    say_all(town.ben.rest(), &at_ben, planted("a text"), 20).await;
+    for (node, chat) in [(&town.ada, &at_ada), (&town.ben, &at_ben)] {
+        let mine = |message: &_| arrived(message) || state(message).is_none();
+        let all = node.rest().until_last(chat, 40, "all that was said", mine).await.unwrap();
+        node.rest().read(chat, &all[39]).await.unwrap();
+    }
+    // While it runs, the files of the running are there too.
+    assert_eq!(town.findings(&scanner), [], "while both are there");
+
+    town.ben.stop().await.unwrap();
+    say_all(town.ada.rest(), &at_ada, planted("a held text"), 10).await;
+    let held = |message: &_| state(message) == Some(DeliveryState::Custody);
+    town.ada.rest().until_last(&at_ada, 10, "custody", held).await.unwrap();
+    assert_eq!(town.findings(&scanner), [], "while the relay holds what was said");
+    town.ben.restart().await.unwrap();
+    town.ada.rest().until_last(&at_ada, 10, "delivery from custody", arrived).await.unwrap();
+
+    town.move_behind_proxies().await;
+    let direct = |path| matches!(path, ReachPath::Lan | ReachPath::Direct);
+    let reached = async |rest: &Rest| {
+        let contacts: Items<Contact> = rest.get("/contacts").await?;
+        Ok(contacts.items.into_iter().find(|contact| direct(contact.reach.path)))
+    };
+    town.ada.rest().until("a direct connection", reached).await.unwrap();
+    say_all(town.ada.rest(), &at_ada, planted("a direct text"), 50).await;
+    town.ada.rest().until_last(&at_ada, 50, "direct delivery", arrived).await.unwrap();
+    let direct: usize = town.wires[1..].iter().flat_map(Proxy::recorded).map(|one| one.len()).sum();
+    let through_relay: usize = town.wires[0].recorded().iter().map(Vec::len).sum();
+    assert!(direct > 50 * 30 * planted("a direct text").len(), "{direct} bytes between the nodes");
+
+    town.ada.stop().await.unwrap();
+    town.ben.stop().await.unwrap();
+    for node in [&town.ada, &town.ben] {
+        let seed = account_seed(&node.data_dir());
+        let identity = Identity::from_seed(&Seed::from_secret(Secret::from_bytes(*seed.expose())));
+        scanner.plant("an account's seed", seed.expose());
+        scanner.plant("an account's signing key", identity.signing_seed().expose());
+        scanner.plant("a device key", &fs::read(node.data_dir().join("device.key")).unwrap());
+    }
+    assert_eq!(town.findings(&scanner), [], "when all is over");
+    let logs = ["ada.stderr", "ben.stderr", "relay.stderr"]
+        .map(|log| fs::read(town.folder.join(log)).unwrap());
+    // The relay's libraries say all that they can; a node caps those that tell addresses.
+    for (log, loudest) in logs.iter().zip(["DEBUG", "DEBUG", "TRACE"]) {
+        assert!(String::from_utf8_lossy(log).contains(loudest), "the logs are at their loudest");
+    }
+    let logged: usize = logs.iter().map(Vec::len).sum();
+    println!(
+        "nothing found in {logged} bytes of logs, {through_relay} bytes on the wire to the relay, \
+         {direct} bytes between the nodes, two profiles' folders and the relay's"
+    );
+}

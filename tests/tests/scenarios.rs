@@ -1,0 +1,18 @@
+//! Scenarios: several people, one relay, virtual time. The names are the claims.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+#[path = "scenarios/conversations.rs"]
+mod conversations;
+#[path = "scenarios/crashes.rs"]
+mod crashes;
+#[path = "scenarios/hostile.rs"]
+mod hostile;
+#[path = "scenarios/meeting.rs"]
+mod meeting;
+#[path = "scenarios/parting.rs"]
+mod parting;
+#[path = "scenarios/presence.rs"]
+mod presence;
+#[path = "scenarios/refusals.rs"]
+mod refusals;
