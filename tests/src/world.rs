@@ -10,7 +10,7 @@
 //! * The same seed and the same acts give the same world.
 //! * The relay and the network part admit whom the real ones admit: contacts that an engine
 //!   named, and strangers while it says so, for invites only.
-//! * Nothing of a node but its store outlives [`World::crash`].
+//! * Nothing of a node but its store outlives [`World::crash_in`].
 //!
 //! Simulated are the sockets and the relay's shell. Engines, stores, crypto and the relay's
 //! machines are the real ones.
