@@ -3,12 +3,16 @@
 //! sled 0.34 is opened once and shared by accounts and mailboxes, a tree each. Its background
 //! flush is off: whoever answers for durability flushes first.
 
+use std::fs::File;
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::error::StoreError;
 
+/// The file in that folder that sled keeps its log in.
+const FILE: &str = "db";
 /// Folder of the database in the data directory.
 const FOLDER: &str = "store";
 /// Page cache in bytes.
@@ -19,6 +23,8 @@ const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 pub(crate) struct Database {
     pub(crate) db: sled::Db,
     path: PathBuf,
+    /// The log itself, for what sled does not do.
+    file: Arc<File>,
 }
 
 impl Database {
@@ -30,7 +36,11 @@ impl Database {
         // sled reports some damage by panicking while it recovers; nothing of ours is shared
         // with it at this point.
         match catch_unwind(AssertUnwindSafe(|| config.open())) {
-            Ok(Ok(db)) => Ok(Self { db, path }),
+            Ok(Ok(db)) => {
+                let opened = File::open(path.join(FILE)).map_err(sled::Error::from);
+                let file = opened.map_err(|error| in_words(&path, &error))?;
+                Ok(Self { db, path, file: Arc::new(file) })
+            }
             Ok(Err(error)) => Err(in_words(&path, &error)),
             Err(_) => Err(StoreError::Damaged { path, detail: "recovery failed".into() }),
         }
@@ -38,6 +48,15 @@ impl Database {
 
     pub(crate) fn tree(&self, name: &str) -> Result<sled::Tree, StoreError> {
         self.db.open_tree(name).map_err(|error| self.failed(&error))
+    }
+
+    /// Everything written so far outlives the process and the power. sled flushes with
+    /// `sync_file_range`, which says nothing of the power; the `fdatasync` is ours.
+    pub(crate) fn flush(&self) -> Result<(), StoreError> {
+        self.db
+            .flush()
+            .and_then(|_| Ok(self.file.sync_data()?))
+            .map_err(|error| self.failed(&error))
     }
 
     pub(crate) fn failed(&self, error: &sled::Error) -> StoreError {

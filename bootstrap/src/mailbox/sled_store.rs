@@ -225,7 +225,7 @@ impl MailboxStore for SledStore {
     }
 
     fn flush(&mut self) -> Result<(), StoreError> {
-        self.tree.flush().map(drop).map_err(|error| self.database.failed(&error))
+        self.database.flush()
     }
 }
 

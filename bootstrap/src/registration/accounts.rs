@@ -46,11 +46,8 @@ impl AccountStore for SledAccounts {
 
     fn put(&self, account: &Account) -> Result<(), StoreError> {
         let bytes = wire::encode(account).map_err(|_| self.database.damaged("account"))?;
-        self.tree
-            .insert(account.account.0, bytes)
-            .and_then(|_| self.tree.flush())
-            .map(drop)
-            .map_err(|error| self.database.failed(&error))
+        self.tree.insert(account.account.0, bytes).map_err(|error| self.database.failed(&error))?;
+        self.database.flush()
     }
 
     fn for_each(&self, each: &mut dyn FnMut(Account)) -> Result<(), StoreError> {
