@@ -12,13 +12,28 @@ use protocol::wire::invite::InviteRequest;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
 
-/// Which swarm a relay is spoken to on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lane {
-    /// Under the account's key.
-    Identity,
-    /// Under a throwaway key.
-    Throwaway,
+/// An admission credential on its way to the relay that issued it; never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credential(String);
+
+impl From<String> for Credential {
+    fn from(credential: String) -> Self {
+        Self(credential)
+    }
+}
+
+impl Credential {
+    /// The credential itself, to be sent and nothing else.
+    #[must_use]
+    pub fn expose(self) -> String {
+        self.0
+    }
+}
+
+impl std::fmt::Debug for Credential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Credential(..)")
+    }
 }
 
 /// A frame on its way into a contact's queue; the network signs it for the connection.
@@ -104,7 +119,7 @@ pub enum NetCommand {
         /// The relay.
         relay: RelayHome,
         /// The admission credential.
-        credential: String,
+        credential: Credential,
         /// The queue.
         queue: QueueSpec,
     },
@@ -148,4 +163,15 @@ pub enum NetCommand {
     Refresh,
     /// Drop what is held for this relay on the throwaway lane (it is no home any more).
     ForgetRelay(RelayId),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_credential_is_not_shown() {
+        let shown = format!("{:?}", Some(Credential::from("eyJhbGciOi".to_owned())));
+        assert_eq!(shown, "Some(Credential(..))");
+    }
 }

@@ -322,7 +322,7 @@ fn open(ctx: &mut Ctx<'_>, record: &QueueRecord) -> Result<(), StoreError> {
     ctx.ask(Answer::QueueOpened(record.receive), |ticket| NetCommand::OpenQueue {
         ticket,
         relay,
-        credential,
+        credential: credential.into(),
         queue,
     });
     Ok(())

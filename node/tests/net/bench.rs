@@ -243,7 +243,7 @@ impl Node {
         self.command(NetCommand::OpenQueue {
             ticket: of,
             relay: relay.clone(),
-            credential: credential.to_owned(),
+            credential: credential.to_owned().into(),
             queue,
         });
         self.wait("a queue", |event| match event {

@@ -73,7 +73,7 @@ impl World {
                 (Ask::Register(request), Purpose::Register(ticket))
             }
             NetCommand::OpenQueue { ticket, credential, queue, .. } => {
-                (Ask::Open(credential, queue), Purpose::Queue(ticket))
+                (Ask::Open(credential.expose(), queue), Purpose::Queue(ticket))
             }
             NetCommand::CloseQueue { ticket, queue, .. } => {
                 (Ask::Close(queue.receive, public(&queue.key)), Purpose::Queue(ticket))

@@ -11,7 +11,7 @@ use protocol::registration::wire::{RegisterRequest, RegisterResponse};
 
 use super::{Dialled, IdentityLane};
 use crate::net::address;
-use crate::net::command::Ticket;
+use crate::net::command::{Credential, Ticket};
 use crate::net::dial::DialId;
 use crate::net::event::{NetEvent, NetFailure, RelayPhase};
 use crate::net::homes::Action;
@@ -33,7 +33,7 @@ const CLOCK_NOISE_MS: u64 = 1_000;
 #[derive(Debug)]
 pub(super) enum Job {
     Register(Ticket, RegisterRequest),
-    Open(Ticket, String, QueueSpec),
+    Open(Ticket, Credential, QueueSpec),
 }
 
 impl Job {

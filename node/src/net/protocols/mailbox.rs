@@ -11,7 +11,7 @@ use libp2p::{PeerId, StreamProtocol};
 use protocol::mailbox::wire::{MailboxRequest, MailboxResponse, PROTOCOL, QueueSpec};
 
 use super::exchange::{self, Pending, RELAYED_TIMEOUT};
-use crate::net::command::Ticket;
+use crate::net::command::{Credential, Ticket};
 use crate::net::event::{NetEvent, NetFailure};
 
 /// The libp2p behaviour.
@@ -38,10 +38,11 @@ impl Openings {
         behaviour: &mut Behaviour,
         peer: &PeerId,
         ticket: Ticket,
-        (credential, queue): (String, QueueSpec),
+        (credential, queue): (Credential, QueueSpec),
         now: Instant,
     ) {
-        let id = behaviour.send_request(peer, MailboxRequest::Open { credential, queue });
+        let id = behaviour
+            .send_request(peer, MailboxRequest::Open { credential: credential.expose(), queue });
         self.pending.sent(id, ticket, now + RELAYED_TIMEOUT);
     }
 
