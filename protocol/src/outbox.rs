@@ -3,22 +3,28 @@
 //! 1. A frame is sealed once and stored; the lane keeps a light [`Parcel`] of it.
 //! 2. While the contact is connected, parcels go straight to it in batches, one at a time.
 //! 3. While it is not, the lane asks for a connection and hedges: after [`HEDGE`] without one,
-//!    or once the contact is known to be unreachable, frames are left at its relay.
+//!    or once the contact is known to be unreachable, frames are left at its relay. So are those
+//!    of a batch that stays unanswered for [`UNANSWERED`], or failed: a connection can be dead for
+//!    half a minute before anybody notices.
 //! 4. The recipient's signed receipt ends a parcel. A relay's custody ends a receipt's parcel
 //!    and quiets any other until the contact comes back, or the custody runs out.
 //!
 //! # Invariants
 //! * The same bytes are sent on every attempt; a parcel is never sealed again.
-//! * At most one batch is in flight, so frames arrive in the order of their sending.
+//! * At most one batch goes straight at a time, and at most one to the relay, so frames arrive in
+//!   the order of their sending. A frame that could not be opened waits alone.
 //! * Only signed evidence removes a parcel. A failure to send is never taken for non-delivery.
 //!
 //! The lane is rebuilt from stored parcels at start; its retry state is not stored. Knows
 //! nothing of sessions or sockets. Spec: `docs/protocol/wire.md` §8.
 
+mod flight;
+
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use self::flight::Flight;
 use crate::Cx;
 use crate::ids::{EnvelopeId, MessageId};
 use crate::time::{DAY, HOUR, MINUTE, SECOND, Timestamp};
@@ -26,6 +32,8 @@ use crate::wire::Wire;
 
 /// How long a frame waits for a connection before it is left at a relay as well.
 pub const HEDGE: u64 = 2 * SECOND;
+/// How long a direct batch may be unanswered before its frames are left at a relay as well.
+pub const UNANSWERED: u64 = 4 * SECOND;
 /// How long a contact that was unreachable is not dialled before the next frame goes to its
 /// relay at once.
 pub const DIAL_QUIET: u64 = 30 * SECOND;
@@ -106,14 +114,6 @@ pub enum Hopeless {
     NeverOpened,
 }
 
-/// What the lane is waiting for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Flight {
-    None,
-    Delivering,
-    Depositing,
-}
-
 /// Why what waits is still waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waiting {
@@ -133,7 +133,8 @@ pub enum Waiting {
 #[derive(Clone, Debug)]
 pub struct Lane {
     parcels: VecDeque<Tracked>,
-    flight: Flight,
+    delivering: Option<Flight>,
+    depositing: Option<Flight>,
     connected: bool,
     has_mailbox: bool,
     connect_asked: Option<Timestamp>,
@@ -149,17 +150,24 @@ pub struct Lane {
 struct Tracked {
     parcel: Parcel,
     refusals: u32,
-    refused: bool,
+    /// Not sent straight before: it could not be opened there last time.
+    straight_after: Timestamp,
+}
+
+impl Tracked {
+    fn new(parcel: Parcel) -> Self {
+        Self { parcel, refusals: 0, straight_after: Timestamp(0) }
+    }
 }
 
 impl Lane {
     /// A lane with what the store holds for this contact, in order.
     #[must_use]
     pub fn restore(parcels: impl IntoIterator<Item = Parcel>, has_mailbox: bool) -> Self {
-        let tracked = |parcel| Tracked { parcel, refusals: 0, refused: false };
         Self {
-            parcels: parcels.into_iter().map(tracked).collect(),
-            flight: Flight::None,
+            parcels: parcels.into_iter().map(Tracked::new).collect(),
+            delivering: None,
+            depositing: None,
             connected: false,
             has_mailbox,
             connect_asked: None,
@@ -189,7 +197,8 @@ impl Lane {
         self.parcels.iter().map(|tracked| &tracked.parcel)
     }
 
-    /// The order that the next parcel gets.
+    /// The least order that the next parcel may have. The caller uses none twice, over all lanes
+    /// and for as long as an answer may come: a late answer must not name a newer parcel.
     #[must_use]
     pub fn next_order(&self) -> u64 {
         self.parcels.back().map_or(1, |last| last.parcel.order + 1)
@@ -197,7 +206,7 @@ impl Lane {
 
     /// A new frame is stored.
     pub fn push(&mut self, parcel: Parcel) {
-        self.parcels.push_back(Tracked { parcel, refusals: 0, refused: false });
+        self.parcels.push_back(Tracked::new(parcel));
     }
 
     /// The contact gave (or took back) a right to deposit.
@@ -218,7 +227,7 @@ impl Lane {
         self.connect_asked = None;
         self.unreachable_since = None;
         self.direct_failures = 0;
-        self.direct_after = Timestamp(0);
+        self.try_straight();
     }
 
     /// The last connection closed.
@@ -237,8 +246,13 @@ impl Lane {
     /// The person asked to try now: no wait that is running counts any more.
     pub fn try_now(&mut self) {
         self.unreachable_since = None;
-        self.direct_after = Timestamp(0);
         self.mailbox_after = Timestamp(0);
+        self.try_straight();
+    }
+
+    fn try_straight(&mut self) {
+        self.direct_after = Timestamp(0);
+        self.parcels.iter_mut().for_each(|tracked| tracked.straight_after = Timestamp(0));
     }
 
     /// Whether a connection is open.
@@ -254,29 +268,22 @@ impl Lane {
 
     /// A direct batch was answered: those of `sent` that were signed for are gone already (the
     /// caller gave them to [`on_delivered`](Self::on_delivered)); the rest could not be opened
-    /// there, and wait.
+    /// there, and each waits by itself.
     pub fn on_deliver_answered(&mut self, sent: &[u64], cx: &mut Cx<'_>) {
-        self.flight = Flight::None;
-        let mut refused = false;
+        Flight::land(&mut self.delivering, sent);
+        self.direct_failures = 0;
+        self.direct_after = Timestamp(0);
         for tracked in &mut self.parcels {
             if sent.contains(&tracked.parcel.order) {
                 tracked.refusals += 1;
-                tracked.refused = true;
-                refused = true;
+                tracked.straight_after = cx.now.plus(backoff(tracked.refusals, cx));
             }
-        }
-        if refused {
-            self.direct_failures += 1;
-            self.direct_after = cx.now.plus(backoff(self.direct_failures, cx));
-        } else {
-            self.direct_failures = 0;
-            self.direct_after = Timestamp(0);
         }
     }
 
     /// A direct batch failed; whether the other node has it is unknown.
-    pub fn on_deliver_failed(&mut self, cx: &mut Cx<'_>) {
-        self.flight = Flight::None;
+    pub fn on_deliver_failed(&mut self, sent: &[u64], cx: &mut Cx<'_>) {
+        Flight::land(&mut self.delivering, sent);
         self.direct_failures += 1;
         self.direct_after = cx.now.plus(backoff(self.direct_failures, cx));
     }
@@ -296,8 +303,8 @@ impl Lane {
     }
 
     /// A deposit ended. `taken` says whether the relay took any of it.
-    pub fn on_deposit_ended(&mut self, taken: bool, cx: &mut Cx<'_>) {
-        self.flight = Flight::None;
+    pub fn on_deposit_ended(&mut self, sent: &[u64], taken: bool, cx: &mut Cx<'_>) {
+        Flight::land(&mut self.depositing, sent);
         if taken {
             self.mailbox_failures = 0;
             self.mailbox_after = Timestamp(0);
@@ -309,7 +316,7 @@ impl Lane {
 
     /// A newer card is about to be queued: removes and returns older ones that nobody has yet.
     pub fn supersede_cards(&mut self) -> Vec<Parcel> {
-        if self.flight != Flight::None {
+        if self.delivering.is_some() || self.depositing.is_some() {
             return Vec::new();
         }
         self.remove(|parcel| parcel.class == Class::Card && parcel.custody_until.is_none())
@@ -338,57 +345,66 @@ impl Lane {
 
     /// What to do now, if anything. Call until it answers `None`.
     pub fn next_action(&mut self, now: Timestamp) -> Option<Action> {
-        if self.flight != Flight::None || self.parcels.is_empty() {
+        if self.parcels.is_empty() {
             return None;
         }
-        if self.connected {
-            if now < self.direct_after {
-                return None;
-            }
-            let batch = self.batch(|tracked| self.due_direct(tracked, now));
-            return (!batch.is_empty()).then(|| {
-                self.flight = Flight::Delivering;
-                Action::Deliver(batch)
-            });
+        self.next_delivery(now)
+            .or_else(|| self.next_connect(now))
+            .or_else(|| self.next_deposit(now))
+    }
+
+    fn next_delivery(&mut self, now: Timestamp) -> Option<Action> {
+        if !self.connected || self.delivering.is_some() || now < self.direct_after {
+            return None;
         }
+        let batch = self.batch(|tracked| self.due_direct(tracked, now));
+        self.delivering = Flight::of(&batch, now);
+        self.delivering.map(|_| Action::Deliver(batch))
+    }
+
+    fn next_connect(&mut self, now: Timestamp) -> Option<Action> {
         let quiet = self.unreachable_since.is_some_and(|since| now.since(since) < DIAL_QUIET);
+        if self.connected || self.delivering.is_some() || quiet || self.connect_asked.is_some() {
+            return None;
+        }
         let wants = self.parcels.iter().any(|tracked| needs_custody(tracked, now));
-        if !quiet && self.connect_asked.is_none() && (wants || self.unreachable_since.is_none()) {
+        (wants || self.unreachable_since.is_none()).then(|| {
             self.connect_asked = Some(now);
-            return Some(Action::Connect);
+            Action::Connect
+        })
+    }
+
+    fn next_deposit(&mut self, now: Timestamp) -> Option<Action> {
+        let free = self.has_mailbox && self.depositing.is_none() && now >= self.mailbox_after;
+        if !free || !self.hedge_over(now) {
+            return None;
         }
-        if self.has_mailbox && now >= self.mailbox_after && self.hedge_over(now) {
-            let batch = self.batch(|tracked| needs_custody(tracked, now));
-            return (!batch.is_empty()).then(|| {
-                self.flight = Flight::Depositing;
-                Action::Deposit(batch)
-            });
-        }
-        None
+        let batch = self.batch(|tracked| needs_custody(tracked, now));
+        self.depositing = Flight::of(&batch, now);
+        self.depositing.map(|_| Action::Deposit(batch))
     }
 
     /// When [`next_action`](Self::next_action) should be asked again without any other event.
     #[must_use]
     pub fn next_deadline(&self, now: Timestamp) -> Option<Timestamp> {
-        if self.flight != Flight::None || self.parcels.is_empty() {
+        if self.parcels.is_empty() {
             return None;
         }
         let mut deadlines = Vec::new();
-        if self.connected {
+        if let Some(flight) = self.delivering {
+            deadlines.push(flight.since.plus(UNANSWERED));
+        } else if self.connected {
             deadlines.push(self.direct_after);
+            deadlines.extend(self.parcels.iter().map(|tracked| tracked.straight_after));
             if self.parcels.iter().any(|tracked| tracked.parcel.custody_until.is_some()) {
                 deadlines.push(self.connected_since.plus(CUSTODY_GRACE));
             }
         } else {
-            if let Some(asked) = self.connect_asked {
-                deadlines.push(asked.plus(HEDGE));
-            }
-            if let Some(since) = self.unreachable_since {
-                deadlines.push(since.plus(DIAL_QUIET));
-            }
-            if self.has_mailbox {
-                deadlines.push(self.mailbox_after);
-            }
+            deadlines.extend(self.connect_asked.map(|asked| asked.plus(HEDGE)));
+            deadlines.extend(self.unreachable_since.map(|since| since.plus(DIAL_QUIET)));
+        }
+        if self.has_mailbox && self.depositing.is_none() {
+            deadlines.push(self.mailbox_after);
             let ends = self.parcels.iter().filter_map(|tracked| tracked.parcel.custody_until);
             deadlines.extend(ends.map(|until| until.minus(CUSTODY_MARGIN)));
         }
@@ -400,9 +416,10 @@ impl Lane {
     pub fn why(&self, order: u64, now: Timestamp) -> (Waiting, Option<Timestamp>) {
         let tracked = self.parcels.iter().find(|tracked| tracked.parcel.order == order);
         let waiting = match tracked {
-            Some(tracked) if tracked.refused => Waiting::NotOpened,
+            Some(tracked) if tracked.refusals > 0 => Waiting::NotOpened,
             Some(tracked) if !needs_custody(tracked, now) => Waiting::Custody,
-            _ if self.connected || self.flight != Flight::None => Waiting::Sending,
+            _ if self.delivering.is_some() || self.depositing.is_some() => Waiting::Sending,
+            _ if self.connected && self.direct_failures == 0 => Waiting::Sending,
             _ if !self.has_mailbox => Waiting::NoMailbox,
             _ if self.mailbox_failures > 0 => Waiting::MailboxFailed,
             _ => Waiting::Sending,
@@ -410,7 +427,14 @@ impl Lane {
         (waiting, self.next_deadline(now))
     }
 
+    /// Whether the direct way has had its time.
     fn hedge_over(&self, now: Timestamp) -> bool {
+        if let Some(flight) = self.delivering {
+            return now.since(flight.since) >= UNANSWERED;
+        }
+        if self.connected {
+            return self.direct_failures > 0;
+        }
         match self.connect_asked {
             Some(asked) => now.since(asked) >= HEDGE,
             None => self.unreachable_since.is_some(),
@@ -418,7 +442,9 @@ impl Lane {
     }
 
     fn due_direct(&self, tracked: &Tracked, now: Timestamp) -> bool {
-        needs_custody(tracked, now) || now.since(self.connected_since) >= CUSTODY_GRACE
+        let unkept =
+            needs_custody(tracked, now) || now.since(self.connected_since) >= CUSTODY_GRACE;
+        unkept && now >= tracked.straight_after
     }
 
     fn batch(&self, due: impl Fn(&Tracked) -> bool) -> Vec<u64> {

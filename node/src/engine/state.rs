@@ -111,6 +111,8 @@ pub struct State {
     /// Where this node listens.
     pub listening: Vec<protocol::contact::Address>,
     /// Scans under way, by inviter.
+    /// Orders of parcels below this one may be in answers that are still to come.
+    pub next_order: u64,
     pub scans: BTreeMap<AccountId, Scan>,
     /// Queues of ours, by their receive address.
     pub queues: BTreeMap<QueueId, Purpose>,
@@ -164,6 +166,7 @@ impl State {
             admits_strangers: false,
             sweep_at: now,
             renew_at: None,
+            next_order: 1,
             failed_try_told: BTreeMap::new(),
             answers: BTreeMap::new(),
             next_ticket: 0,

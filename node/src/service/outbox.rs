@@ -85,7 +85,7 @@ pub(super) fn on_sent(
         let mut cx = protocol::Cx { now, rng: ctx.rng };
         match answered {
             true => lane.on_deliver_answered(orders, &mut cx),
-            false => lane.on_deliver_failed(&mut cx),
+            false => lane.on_deliver_failed(orders, &mut cx),
         }
     }
     if answered { Ok(()) } else { explain(ctx, account) }
@@ -111,7 +111,7 @@ pub(super) fn on_deposited(
     }
     let now = ctx.now;
     if let Some(lane) = ctx.state.lanes.get_mut(&account) {
-        lane.on_deposit_ended(taken, &mut protocol::Cx { now, rng: ctx.rng });
+        lane.on_deposit_ended(orders, taken, &mut protocol::Cx { now, rng: ctx.rng });
     }
     if taken { Ok(()) } else { explain(ctx, account) }
 }
@@ -231,7 +231,7 @@ fn deposit(ctx: &mut Ctx<'_>, account: AccountId, orders: Vec<u64>) -> Result<()
         let now = ctx.now;
         if let Some(lane) = ctx.state.lanes.get_mut(&account) {
             lane.set_mailbox(false);
-            lane.on_deposit_ended(false, &mut protocol::Cx { now, rng: ctx.rng });
+            lane.on_deposit_ended(&orders, false, &mut protocol::Cx { now, rng: ctx.rng });
         }
         return Ok(());
     };

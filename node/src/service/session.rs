@@ -242,7 +242,7 @@ pub(super) fn queue_frame(
     }
     let Some(lane) = ctx.state.lanes.get(&account) else { return Ok(()) };
     let parcel = Parcel {
-        order: lane.next_order(),
+        order,
         envelope: EnvelopeId::of(&frame),
         size: u32::try_from(frame.len()).unwrap_or(u32::MAX),
         class,
@@ -255,3 +255,5 @@ pub(super) fn queue_frame(
     }
     Ok(())
 }
+    let order = lane.next_order().max(ctx.state.next_order);
+    ctx.state.next_order = order + 1;

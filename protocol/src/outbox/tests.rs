@@ -4,6 +4,8 @@ use rand::rngs::StdRng;
 use super::*;
 
 const NOW: Timestamp = Timestamp(1_000_000_000);
+/// A batch that begins with the first parcel.
+const ORDERS: [u64; 2] = [1, 2];
 
 fn parcel(order: u64) -> Parcel {
     Parcel {
@@ -53,7 +55,7 @@ fn an_unreachable_contact_is_not_dialled_again_for_every_frame() {
     lane.on_unreachable(NOW);
     assert_eq!(lane.next_action(NOW), Some(Action::Deposit(vec![1])));
     lane.on_custody(1, NOW.plus(DAY));
-    at(NOW, |cx| lane.on_deposit_ended(true, cx));
+    at(NOW, |cx| lane.on_deposit_ended(&ORDERS, true, cx));
     lane.push(parcel(2));
     assert_eq!(lane.next_action(NOW.plus(1)), Some(Action::Deposit(vec![2])));
 }
@@ -66,7 +68,7 @@ fn custody_quiets_a_message_until_the_contact_is_back_and_ends_a_receipt() {
     assert_eq!(lane.next_action(NOW), Some(Action::Deposit(vec![1, 2])));
     assert!(lane.on_custody(1, NOW.plus(14 * DAY)).is_some_and(|(_, done)| !done));
     assert!(lane.on_custody(2, NOW.plus(14 * DAY)).is_some_and(|(_, done)| done));
-    at(NOW, |cx| lane.on_deposit_ended(true, cx));
+    at(NOW, |cx| lane.on_deposit_ended(&ORDERS, true, cx));
     assert_eq!(lane.next_action(NOW), None);
     assert_eq!(lane.why(1, NOW).0, Waiting::Custody);
 
@@ -83,7 +85,7 @@ fn a_custody_about_to_run_out_is_renewed() {
     lane.on_unreachable(NOW);
     lane.next_action(NOW);
     lane.on_custody(1, NOW.plus(14 * DAY));
-    at(NOW, |cx| lane.on_deposit_ended(true, cx));
+    at(NOW, |cx| lane.on_deposit_ended(&ORDERS, true, cx));
     let due = NOW.plus(14 * DAY).minus(CUSTODY_MARGIN);
     assert_eq!(lane.next_action(due), Some(Action::Connect));
     lane.on_unreachable(due);
@@ -92,12 +94,12 @@ fn a_custody_about_to_run_out_is_renewed() {
 
 #[test]
 fn failures_back_off_and_nothing_is_removed_without_evidence() {
-    let mut lane = lane(1..=3);
+    let mut lane = Lane::restore((1..=3).map(parcel), false);
     lane.on_connected(NOW);
     for _ in 0..5 {
         let at_now = lane.direct_after.max(NOW);
         assert!(matches!(lane.next_action(at_now), Some(Action::Deliver(_))));
-        at(at_now, |cx| lane.on_deliver_failed(cx));
+        at(at_now, |cx| lane.on_deliver_failed(&ORDERS, cx));
         assert_eq!(lane.next_action(at_now), None, "waits");
         assert!(
             lane.next_deadline(at_now).is_some_and(|next| next.since(at_now) <= BACKOFF_MAX + 250)
@@ -156,8 +158,63 @@ fn trying_now_ends_every_wait() {
     lane.next_action(NOW);
     lane.on_unreachable(NOW);
     assert_eq!(lane.next_action(NOW), Some(Action::Deposit(vec![1])));
-    at(NOW, |cx| lane.on_deposit_ended(false, cx));
+    at(NOW, |cx| lane.on_deposit_ended(&ORDERS, false, cx));
     assert_eq!(lane.next_action(NOW), None, "waits");
     lane.try_now();
     assert_eq!(lane.next_action(NOW), Some(Action::Connect));
+}
+
+#[test]
+fn a_frame_that_is_not_opened_holds_up_nothing_else() {
+    let mut lane = lane(1..=2);
+    lane.on_connected(NOW);
+    assert_eq!(lane.next_action(NOW), Some(Action::Deliver(vec![1, 2])));
+    lane.on_delivered(&[parcel(2).envelope]);
+    at(NOW, |cx| lane.on_deliver_answered(&[1, 2], cx));
+    lane.push(parcel(3));
+    assert_eq!(lane.next_action(NOW), Some(Action::Deliver(vec![3])));
+    at(NOW, |cx| lane.on_deliver_answered(&[3], cx));
+    let again = lane.next_deadline(NOW).expect("it is tried again");
+    lane.on_delivered(&[parcel(3).envelope]);
+    assert_eq!(
+        lane.next_action(again.max(NOW.plus(BACKOFF_MIN * 2 + 250))),
+        Some(Action::Deliver(vec![1]))
+    );
+}
+
+#[test]
+fn a_batch_that_stays_unanswered_is_left_at_the_relay_as_well() {
+    let mut lane = lane(1..=2);
+    lane.on_connected(NOW);
+    assert_eq!(lane.next_action(NOW), Some(Action::Deliver(vec![1, 2])));
+    assert_eq!(lane.next_deadline(NOW), Some(NOW.plus(UNANSWERED)));
+    assert_eq!(lane.next_action(NOW.plus(UNANSWERED - 1)), None);
+    let later = NOW.plus(UNANSWERED);
+    assert_eq!(lane.next_action(later), Some(Action::Deposit(vec![1, 2])));
+    assert_eq!(lane.next_action(later), None, "once");
+    lane.on_custody(1, later.plus(14 * DAY));
+    at(later, |cx| lane.on_deposit_ended(&ORDERS, true, cx));
+    assert_eq!(lane.next_action(later), Some(Action::Deposit(vec![2])));
+    // The connection was only slow.
+    lane.on_delivered(&[parcel(1).envelope, parcel(2).envelope]);
+    at(later, |cx| lane.on_deliver_answered(&ORDERS, cx));
+    assert!(lane.is_empty());
+}
+
+#[test]
+fn while_the_direct_way_fails_frames_go_to_the_relay() {
+    let mut lane = lane(1..=1);
+    lane.on_connected(NOW);
+    lane.next_action(NOW);
+    at(NOW, |cx| lane.on_deliver_failed(&ORDERS, cx));
+    assert_eq!(lane.next_action(NOW), Some(Action::Deposit(vec![1])));
+}
+
+#[test]
+fn an_answer_to_an_earlier_batch_ends_no_later_one() {
+    let mut lane = lane(7..=7);
+    lane.on_connected(NOW);
+    assert_eq!(lane.next_action(NOW), Some(Action::Deliver(vec![7])));
+    at(NOW, |cx| lane.on_deliver_answered(&ORDERS, cx));
+    assert_eq!(lane.next_action(NOW), None, "still under way");
 }

@@ -148,9 +148,8 @@ impl Peer {
 
     /// What this side wants sent now.
     pub(crate) fn step(&mut self, cx: &mut Cx<'_>) -> Vec<Packet> {
-        if self.flight.as_ref().is_some_and(|flight| flight.until <= cx.now) {
-            self.flight = None;
-            self.lane.on_deliver_failed(cx);
+        if let Some(flight) = self.flight.take_if(|flight| flight.until <= cx.now) {
+            self.lane.on_deliver_failed(&flight.orders, cx);
         }
         let mut packets = Vec::new();
         while let Some(action) = self.lane.next_action(cx.now) {
