@@ -20,6 +20,10 @@ const MAX_VOLATILE: usize = 256;
 /// Longest sleep: a jump of the wall clock is noticed after this.
 const MAX_SLEEP: Duration = Duration::from_secs(15);
 
+/// Commands that wait for the network from which on clients wait as well. Its events are still
+/// taken: each is the end of something under way, and causes little.
+const MAX_WAITING: usize = 1_024;
+
 /// How soon a command that the network could not take is offered again.
 const HAND_OVER_AGAIN: Duration = Duration::from_millis(20);
 
@@ -118,8 +122,8 @@ struct Outputs<S> {
     journal: watch::Sender<u64>,
     volatile: broadcast::Sender<EventBody>,
     sink: S,
-    /// Commands that the network could not take yet, in order. Its length is bounded by what
-    /// the services may have under way: one batch per contact, one answer per queue.
+    /// Commands that the network could not take yet, in order: [`MAX_WAITING`] and what one step
+    /// may cause, which is one batch per contact and one answer per queue.
     waiting: VecDeque<NetCommand>,
 }
 
@@ -137,6 +141,10 @@ impl<S: NetSink> Outputs<S> {
             }
         }
         self.hand_over();
+    }
+
+    fn has_room(&self) -> bool {
+        self.waiting.len() < MAX_WAITING
     }
 
     fn hand_over(&mut self) {
@@ -167,15 +175,16 @@ async fn run<S: NetSink>(
             .map_or(longest, |deadline| Duration::from_millis(deadline.since(now)).min(longest));
         tokio::select! { biased;
             () = shutdown.cancelled() => return Ok(()),
-            Some(command) = commands.recv() => inputs.push(Input::Command(command)),
+            Some(command) = commands.recv(), if outputs.has_room() => inputs.push(Input::Command(command)),
             Some(event) = events.recv() => inputs.push(Input::Net(event)),
             () = tokio::time::sleep(sleep) => inputs.push(Input::Tick),
         }
         while inputs.len() < MAX_BATCH {
             // Both queues get their share of a batch.
-            let command = commands.try_recv().map(Input::Command);
-            let event = events.try_recv().map(Input::Net);
-            if command.is_err() && event.is_err() {
+            let taken = outputs.has_room().then(|| commands.try_recv().ok()).flatten();
+            let command = taken.map(Input::Command);
+            let event = events.try_recv().ok().map(Input::Net);
+            if command.is_none() && event.is_none() {
                 break;
             }
             inputs.extend(command.into_iter().chain(event));
