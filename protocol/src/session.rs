@@ -170,6 +170,7 @@ impl Sessions {
             let plaintext = zeroize::Zeroizing::new(plaintext);
             let envelope = Envelope::from_bytes(&plaintext).map_err(OpenError::Envelope);
             self.order();
+            self.prune(now);
             return envelope.map(|envelope| (id, envelope));
         }
         Err(OpenError::NotOpened)

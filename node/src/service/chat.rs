@@ -1,25 +1,27 @@
-//! Conversations: writing, receiving, reading.
+//! Conversations: writing and receiving; [`reading`] has the rest.
+
+mod reading;
 
 use protocol::chat::{
     Author, Chat, Claimed, Delivery, DeliveryState, MAX_CLIENT_KEY, MAX_DRAFT, Message, Position,
 };
-use protocol::envelope::{Content, Envelope, MAX_TEXT, ReadUpTo, Text, shown_time};
+use protocol::envelope::{Content, Envelope, MAX_TEXT, Text};
 use protocol::ids::{AccountId, ChatId, MessageId};
 use protocol::outbox::Class;
 use protocol::wire::Wire;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use self::reading::read;
+pub(super) use self::reading::{last_read, on_delivered, on_read, resume_receipts};
 use super::error::{ErrorKind, NotFound, Refusal};
-use super::{contact, outbox, receipt, session};
+use super::{contact, outbox, session};
 use crate::api::dto::EventBody;
 use crate::engine::{Ctx, Event, Failure};
 use crate::store::{Order, StoreError, Tree};
 
 /// Most messages that one page has.
 pub const MAX_PAGE: usize = 200;
-/// Most messages that one reading can mark.
-const MAX_MARKED: usize = 10_000;
 
 /// Why a conversation was not changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -186,7 +188,7 @@ pub fn send(
     let outgoing = outgoing(&message, text);
     session::send(ctx, account, outgoing, Class::Message(id))?;
     put(ctx, &conversation)?;
-    put_message(ctx, &message)?;
+    add_message(ctx, &message)?;
     if let Some(key) = &message.client_key {
         let key = client_row(ctx, chat, key);
         ctx.put(key, &Place { chat, position: message.position })?;
@@ -224,89 +226,14 @@ pub(super) fn on_text(
         }
     };
     if message.position <= conversation.read_up_to {
-        reopen(ctx, &mut conversation, message.position)?;
+        reading::reopen(ctx, &mut conversation, message.position)?;
     }
     put(ctx, &conversation)?;
-    put_message(ctx, &message)?;
+    add_message(ctx, &message)?;
     if let Some(seen) = ctx.state.seen.get_mut(&account) {
         seen.on_message();
     }
     ctx.emit(Event::MessageAdded(message.id))?;
-    ctx.emit(Event::ChatChanged(chat))
-}
-
-/// A message came late, before what was read already: it and what follows are unread again, or
-/// no reading would ever reach it, and its author never learn of one. It is not stored yet.
-fn reopen(ctx: &Ctx<'_>, chat: &mut Chat, late: Position) -> Result<(), StoreError> {
-    chat.read_up_to = before(late);
-    chat.told_read_up_to = chat.told_read_up_to.min(chat.read_up_to);
-    let follow = page(ctx, chat.id, (late, Position::LAST), Order::Rising, MAX_MARKED)?;
-    let theirs = follow.iter().filter(|message| message.author == Author::Them).count();
-    chat.unread = u32::try_from(theirs).unwrap_or(u32::MAX).saturating_add(1);
-    Ok(())
-}
-
-/// The person saw messages up to this one.
-///
-/// # Errors
-/// [`Failure`] when there is no such message in this conversation.
-pub fn read(ctx: &mut Ctx<'_>, chat: ChatId, up_to: MessageId) -> Result<(), Failure> {
-    let mut conversation = expect(ctx, chat)?;
-    let target =
-        message(ctx, up_to)?.filter(|message| message.chat == chat).ok_or(NotFound("message"))?;
-    let span = (conversation.read_up_to, after(target.position));
-    let newly: Vec<Message> = page(ctx, chat, span, Order::Rising, MAX_MARKED)?
-        .into_iter()
-        .filter(|message| message.author == Author::Them)
-        .collect();
-    let count = u32::try_from(newly.len()).unwrap_or(u32::MAX);
-    if !conversation.read(target.position, count) {
-        return Ok(());
-    }
-    put(ctx, &conversation)?;
-    if count > 0 {
-        receipt::owe_read(ctx, conversation.them);
-    }
-    ctx.emit(Event::ChatChanged(chat))?;
-    Ok(())
-}
-
-/// The last message of theirs that was read and that they were not told about; from now on
-/// they count as told.
-pub(super) fn last_read(
-    ctx: &mut Ctx<'_>,
-    account: AccountId,
-) -> Result<Option<MessageId>, StoreError> {
-    let chat = ChatId::of_pair(ctx.account.id, account);
-    let Some(mut conversation) = get(ctx, chat)? else { return Ok(None) };
-    let span = (conversation.told_read_up_to, after(conversation.read_up_to));
-    let last = page(ctx, chat, span, Order::Falling, MAX_MARKED)?
-        .into_iter()
-        .find(|message| message.author == Author::Them);
-    conversation.told_read_up_to = conversation.read_up_to;
-    put(ctx, &conversation)?;
-    Ok(last.map(|message| message.id))
-}
-
-/// They read messages of ours.
-pub(super) fn on_read(
-    ctx: &mut Ctx<'_>,
-    account: AccountId,
-    read: &ReadUpTo,
-) -> Result<(), StoreError> {
-    let chat = ChatId::of_pair(ctx.account.id, account);
-    let Some(mut conversation) = get(ctx, chat)? else { return Ok(()) };
-    // Only a message of our own, in this conversation, can have been read by them.
-    let target = message(ctx, read.message)?
-        .filter(|message| message.chat == chat && message.author == Author::Me);
-    let Some(target) = target else { return Ok(()) };
-    let Some(from) = conversation.they_read(target.position) else { return Ok(()) };
-    let marked = page(ctx, chat, (from, after(target.position)), Order::Rising, MAX_MARKED)?;
-    let at = shown_time(read.at, ctx.now);
-    put(ctx, &conversation)?;
-    for message in marked.into_iter().filter(|message| message.author == Author::Me) {
-        with_delivery(ctx, message.id, |delivery| delivery.on_read(at))?;
-    }
     ctx.emit(Event::ChatChanged(chat))
 }
 
@@ -430,16 +357,6 @@ pub(super) fn tell_message(ctx: &mut Ctx<'_>, id: MessageId) -> Result<(), Store
     Ok(())
 }
 
-/// Conversations whose reading was not told before the node stopped.
-pub(super) fn resume_receipts(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
-    for chat in all(ctx)? {
-        if chat.read_up_to > chat.told_read_up_to {
-            receipt::owe_read(ctx, chat.them);
-        }
-    }
-    Ok(())
-}
-
 /// The position just behind `position`, to make a range that includes it.
 fn after(position: Position) -> Position {
     let mut next = position;
@@ -475,9 +392,14 @@ fn outgoing(message: &Message, text: String) -> session::Outgoing {
     }
 }
 
+/// Stores a message as it is now; [`add_message`] made it be found by its id.
 fn put_message(ctx: &mut Ctx<'_>, message: &Message) -> Result<(), StoreError> {
     let row = ctx.key(Tree::Message, &message.chat.0, &message.position.0);
-    ctx.put(row, message)?;
+    ctx.put(row, message)
+}
+
+fn add_message(ctx: &mut Ctx<'_>, message: &Message) -> Result<(), StoreError> {
+    put_message(ctx, message)?;
     let index = ctx.key(Tree::MessageIndex, &message.id.0, &[]);
     ctx.put(index, &Place { chat: message.chat, position: message.position })
 }

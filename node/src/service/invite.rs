@@ -1,6 +1,6 @@
 //! Invites: the ledger, and the one claim that each of them has.
 
-use crypto::{MAX_RELAY_ADDR, RelayHint, Secret};
+use crypto::{MAX_BUNDLE_NAME, MAX_RELAY_ADDR, RelayHint, Secret};
 use protocol::envelope::{Content, Hold};
 use protocol::ids::{AccountId, EnvelopeId, InviteId, MessageId, QueueId};
 use protocol::invite::{
@@ -105,7 +105,7 @@ pub fn create(
         label,
         life: life.map(|seconds| seconds.saturating_mul(SECOND)),
         relays: hint.into_iter().collect(),
-        name: identity::me(ctx)?.name.clone(),
+        name: identity::me(ctx)?.name.as_deref().map(fitting).map(str::to_owned),
     };
     let account = ctx.account;
     let (invite, token) = Invite::mint(&account.identity, &account.cert, spec, &mut ctx.cx())
@@ -121,6 +121,11 @@ pub fn create(
     ctx.emit(Event::InviteChanged(invite.id))?;
     admit(ctx)?;
     Ok(invite)
+}
+
+/// As much of a name as a bundle has room for.
+fn fitting(name: &str) -> &str {
+    &name[..name.floor_char_boundary(MAX_BUNDLE_NAME)]
 }
 
 /// Takes an invite back.

@@ -44,7 +44,7 @@ pub(super) fn on_delivered(
             // Without a direct answer the receipt itself came through the mailbox.
             let route = route.or(parcel.custody_until.map(|_| Route::Mailbox));
             let delivered = Delivered { at, route };
-            chat::with_delivery(ctx, message, |delivery| delivery.on_delivered(delivered))?;
+            chat::on_delivered(ctx, message, delivered)?;
         }
     }
     Ok(())

@@ -4,7 +4,7 @@ use protocol::chat::Route;
 use protocol::envelope::{Content, Envelope};
 use protocol::ids::{AccountId, ChatId, EnvelopeId, MessageId};
 use protocol::outbox::{Class, MAX_PARCELS, Parcel};
-use protocol::session::{OpenError, SealError};
+use protocol::session::{OpenError, SealError, Sessions};
 use protocol::time::Timestamp;
 use protocol::wire::Wire;
 use serde::{Deserialize, Serialize};
@@ -81,6 +81,9 @@ pub struct SeenRow {
 impl Wire for SeenRow {
     const LIMIT: usize = 32;
 }
+
+/// The session that opened a frame, and what it says.
+type Opened = Result<([u8; 16], Envelope), OpenError>;
 
 /// Seals an envelope and queues it. The frame is stored, and is what every attempt sends.
 ///
@@ -175,13 +178,14 @@ pub fn receive<'f>(
     let mut received = Vec::new();
     for frame in frames {
         let envelope = EnvelopeId::of(frame);
-        let seen_key = ctx.key(Tree::Seen, &envelope.0, &[]);
+        // By account as well: a frame that was carried off by another contact proves nothing.
+        let seen_key = ctx.key(Tree::Seen, &[&account.0[..], &envelope.0].concat(), &[]);
         if let Some(seen) = ctx.get::<SeenRow>(&seen_key)? {
             received.push(Received { envelope, wants_receipt: seen.wants_receipt });
             continue;
         }
         let now = ctx.now;
-        let wants_receipt = match ctx.sessions(account)?.open(frame, now) {
+        let wants_receipt = match open(ctx, account, frame)? {
             Err(OpenError::NotOpened) => {
                 tracing::debug!(account = %account.short(), "a frame did not open");
                 continue;
@@ -200,6 +204,24 @@ pub fn receive<'f>(
     Ok(received)
 }
 
+/// Opens one frame. Until somebody is a contact, only the handshake is legal; but what else they
+/// say may have overtaken their acceptance on another way. It is left unopened, and so kept by
+/// its author, who tries again.
+fn open(ctx: &mut Ctx<'_>, account: AccountId, frame: &[u8]) -> Result<Opened, StoreError> {
+    let now = ctx.now;
+    if contact::get(ctx, account)?.is_some() {
+        return Ok(ctx.sessions(account)?.open(frame, now));
+    }
+    let unreadable = || StoreError::Unreadable(Tree::Session.name());
+    let before = ctx.sessions(account)?.to_bytes().map_err(|_| unreadable())?;
+    let opened = ctx.sessions(account)?.open(frame, now);
+    if opened.as_ref().is_ok_and(|(_, envelope)| !envelope.content.is_handshake()) {
+        *ctx.sessions(account)? = Sessions::from_bytes(&before).map_err(|_| unreadable())?;
+        return Ok(Err(OpenError::NotOpened));
+    }
+    Ok(opened)
+}
+
 fn dispatch(
     ctx: &mut Ctx<'_>,
     account: AccountId,
@@ -209,10 +231,6 @@ fn dispatch(
 ) -> Result<(), StoreError> {
     if envelope.content.is_handshake() {
         return request::on_content(ctx, account, session, envelope.content);
-    }
-    // Until a contact is accepted, only the handshake is legal.
-    if contact::get(ctx, account)?.is_none() {
-        return Ok(());
     }
     match envelope.content {
         Content::Text(ref text) => {
@@ -241,6 +259,8 @@ pub(super) fn queue_frame(
         contact::restore_lane(ctx, account, false)?;
     }
     let Some(lane) = ctx.state.lanes.get(&account) else { return Ok(()) };
+    let order = lane.next_order().max(ctx.state.next_order);
+    ctx.state.next_order = order + 1;
     let parcel = Parcel {
         order,
         envelope: EnvelopeId::of(&frame),
@@ -255,5 +275,3 @@ pub(super) fn queue_frame(
     }
     Ok(())
 }
-    let order = lane.next_order().max(ctx.state.next_order);
-    ctx.state.next_order = order + 1;

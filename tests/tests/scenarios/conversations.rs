@@ -158,16 +158,41 @@ fn a_message_that_comes_late_among_read_ones_is_unread_until_it_is_read() {
     w.say(ada, ben, "straight");
     assert!(w.run_until(MINUTE, |w| !w.texts(ben, ada).is_empty()));
     w.read(ben, ada);
+    w.run_for(SECOND);
     w.heal(ben);
     w.settle();
     assert_eq!(w.texts(ben, ada), ["by mailbox", "straight"]);
     assert!(w.unread(ben, ada) > 0, "it came unseen");
+    assert_eq!(w.deliveries(ada, ben), [DeliveryState::Delivered, DeliveryState::Read]);
     w.read(ben, ada);
     assert_eq!(w.unread(ben, ada), 0);
+    w.settle();
+    assert_eq!(w.deliveries(ada, ben), [DeliveryState::Read, DeliveryState::Read]);
     w.say(ada, ben, "and on");
     w.settle();
     w.read(ben, ada);
     assert_eq!(w.unread(ben, ada), 0);
+}
+
+/// What is said as a contact can overtake the acceptance that makes one: that still lies in the
+/// mailbox, and gets a few seconds there before it is sent straight as well.
+#[test]
+fn words_that_overtake_the_acceptance_wait_for_it() {
+    let mut w = World::seeded(15);
+    let (ada, ben) = (w.registered("ada"), w.registered("ben"));
+    let (_, text) = w.invite(ada);
+    w.scan(ben, &text).unwrap();
+    w.settle();
+    w.stop(ben);
+    w.accept(ada, ben).unwrap();
+    w.settle();
+    w.cut_relay(ben);
+    w.start(ben);
+    w.say(ada, ben, "quick");
+    w.run_for(MINUTE);
+    assert!(w.are_contacts(ada, ben));
+    assert_eq!(w.texts(ben, ada), ["quick"]);
+    assert_eq!(w.deliveries(ada, ben), [DeliveryState::Delivered]);
 }
 
 #[test]
