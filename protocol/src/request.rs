@@ -9,7 +9,8 @@
 //!
 //! # Invariants
 //! * The exact join request is stored before its first sending, and only those bytes are sent.
-//! * A final state never changes.
+//! * A final state never changes, but for an acceptance that came too late
+//!   ([`unaccept`](Request::unaccept)).
 //! * The symbols are shown only when both halves are there and the commitment holds.
 //!
 //! Spec: `docs/protocol/invite.md` §7.
@@ -100,6 +101,8 @@ pub struct Request {
     pub join_request: Option<ByteBuf>,
     my_nonce: [u8; 32],
     their_commitment: Option<[u8; 32]>,
+    /// Incoming: they said that our acceptance reached them.
+    confirmed: bool,
 }
 
 impl Wire for Request {
@@ -155,6 +158,7 @@ impl Request {
             join_request: None,
             my_nonce,
             their_commitment: None,
+            confirmed: false,
         }
     }
 
@@ -185,6 +189,7 @@ impl Request {
             join_request: None,
             my_nonce,
             their_commitment: Some(commitment),
+            confirmed: false,
         }
     }
 
@@ -221,7 +226,8 @@ impl Request {
         Ok(())
     }
 
-    /// Outgoing: the inviter's node holds it. `symbols` makes them from (mine, theirs).
+    /// Outgoing: the inviter's node holds it. `symbols` makes them from (mine, theirs). Their
+    /// person's acceptance may have come first: then only the symbols are new.
     ///
     /// # Errors
     /// [`StepError::WrongState`] unless it was asking.
@@ -232,10 +238,15 @@ impl Request {
         symbols: impl FnOnce(&[u8; 32], &[u8; 32]) -> [u8; 6],
         now: Timestamp,
     ) -> Result<(), StepError> {
-        if (self.direction, self.state) != (Direction::Outgoing, State::Asking) {
+        let accepted = self.state == State::Accepted && self.symbols.is_none();
+        if self.direction != Direction::Outgoing || !(self.state == State::Asking || accepted) {
             return Err(StepError::WrongState);
         }
         self.symbols = Some(symbols(&self.my_nonce, their_nonce));
+        if accepted {
+            self.updated_at = now;
+            return Ok(());
+        }
         self.card = Some(card);
         self.join_request = None;
         self.enter(State::Held, now);
@@ -267,6 +278,22 @@ impl Request {
             return false;
         }
         self.enter(state, now);
+        true
+    }
+
+    /// Incoming: our acceptance reached them.
+    pub fn confirm(&mut self) {
+        self.confirmed |= (self.direction, self.state) == (Direction::Incoming, State::Accepted);
+    }
+
+    /// Incoming: who asked had taken it back before our acceptance reached them. Returns whether
+    /// that may be so.
+    pub fn unaccept(&mut self, now: Timestamp) -> bool {
+        let accepted = (self.direction, self.state) == (Direction::Incoming, State::Accepted);
+        if !accepted || self.confirmed {
+            return false;
+        }
+        self.enter(State::Withdrawn, now);
         true
     }
 
@@ -331,6 +358,17 @@ mod tests {
     }
 
     #[test]
+    fn an_acceptance_that_overtakes_the_hold_costs_no_symbols() {
+        let mut asking = outgoing();
+        asking.on_joined(vec![9], [3; 16], None, NOW).expect("looking");
+        asking.end(State::Accepted, NOW);
+        asking.on_hold(&[8; 32], ContactCard::default(), symbols, NOW).expect("once");
+        assert_eq!((asking.state, asking.symbols), (State::Accepted, Some([7, 8, 0, 0, 0, 0])));
+        let again = asking.on_hold(&[9; 32], ContactCard::default(), symbols, NOW);
+        assert_eq!(again, Err(StepError::WrongState));
+    }
+
+    #[test]
     fn a_revealed_half_that_was_not_committed_to_shows_no_symbols() {
         let mut held = incoming([0; 32]);
         assert_eq!(held.on_reveal(&[7; 32], symbols, NOW), Err(StepError::Commitment));
@@ -357,6 +395,20 @@ mod tests {
         assert!(!request.end(State::Accepted, NOW));
         assert!(!request.expire(NOW.plus(LIFE)));
         assert_eq!((request.state, request.token), (State::Withdrawn, None));
+    }
+
+    #[test]
+    fn only_an_acceptance_of_ours_is_undone() {
+        let (mut theirs, mut mine) = (incoming([0; 32]), outgoing());
+        assert!(!theirs.unaccept(NOW));
+        assert_eq!(theirs.state, State::Held);
+        theirs.end(State::Accepted, NOW);
+        mine.end(State::Accepted, NOW);
+        let mut reached = theirs.clone();
+        reached.confirm();
+        assert!(theirs.unaccept(NOW) && !mine.unaccept(NOW) && !reached.unaccept(NOW));
+        assert_eq!((theirs.state, mine.state), (State::Withdrawn, State::Accepted));
+        assert_eq!(reached.state, State::Accepted);
     }
 
     #[test]

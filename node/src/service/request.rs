@@ -188,6 +188,10 @@ pub(super) fn on_content(
 ) -> Result<(), StoreError> {
     if let Content::Done(card) = content {
         contact::on_card(ctx, account, card)?;
+        if let Some(mut request) = get(ctx, account)? {
+            request.confirm();
+            put(ctx, &request)?;
+        }
         // Only now do they listen to what is said of presence.
         return presence::greet(ctx, account);
     }
@@ -200,10 +204,7 @@ pub(super) fn on_content(
         (Direction::Outgoing, Content::Accept(card)) => on_accept(ctx, request, session, card),
         (Direction::Outgoing, Content::Reject) => on_ended(ctx, request, State::Rejected),
         (Direction::Incoming, Content::Reveal(reveal)) => on_reveal(ctx, request, session, &reveal),
-        (Direction::Incoming, Content::Cancel) => {
-            invite::decide(ctx, request.invite, Invite::withdraw)?;
-            on_ended(ctx, request, State::Withdrawn)
-        }
+        (Direction::Incoming, Content::Cancel) => on_cancel(ctx, request),
         _ => Ok(()),
     }
 }
@@ -252,6 +253,7 @@ fn on_hold(
         return Ok(());
     }
     put(ctx, &request)?;
+    show_symbols(ctx, &request)?;
     scan::end(ctx, account);
     if let Some(card) = &request.card {
         contact::reach(ctx, account, card)?;
@@ -274,15 +276,19 @@ fn on_reveal(
         return Ok(());
     }
     put(ctx, &request)?;
-    // It may have been accepted before the symbols could be shown.
-    if let Some(mut record) = contact::get(ctx, account)?
-        && record.symbols.is_none()
-    {
-        record.symbols = request.symbols;
-        contact::put(ctx, &record)?;
-        ctx.emit(Event::ContactChanged(account))?;
-    }
+    show_symbols(ctx, &request)?;
     ctx.emit(Event::RequestChanged(account))
+}
+
+/// A contact may have been made before the symbols could be shown.
+fn show_symbols(ctx: &mut Ctx<'_>, request: &Request) -> Result<(), StoreError> {
+    let Some(mut record) = contact::get(ctx, request.account)? else { return Ok(()) };
+    if record.symbols.is_some() {
+        return Ok(());
+    }
+    record.symbols = request.symbols;
+    contact::put(ctx, &record)?;
+    ctx.emit(Event::ContactChanged(request.account))
 }
 
 fn on_accept(
@@ -302,6 +308,24 @@ fn on_accept(
     contact::add(ctx, account, origin)?;
     let mine = profile::card_for(ctx, account, true)?;
     send(ctx, account, session, Content::Done(mine), Class::Control)?;
+    ctx.emit(Event::RequestChanged(account))
+}
+
+fn on_cancel(ctx: &mut Ctx<'_>, mut request: Request) -> Result<(), StoreError> {
+    if request.state != State::Accepted {
+        invite::decide(ctx, request.invite, Invite::withdraw)?;
+        return on_ended(ctx, request, State::Withdrawn);
+    }
+    // They took it back before our acceptance reached them, and will never be a contact.
+    let (account, now) = (request.account, ctx.now);
+    if !request.unaccept(now) {
+        return Ok(());
+    }
+    match contact::remove(ctx, account) {
+        Err(Failure::Store(error)) => return Err(error),
+        Err(Failure::Refused(_)) => return Ok(()),
+        Ok(()) => put(ctx, &request)?,
+    }
     ctx.emit(Event::RequestChanged(account))
 }
 

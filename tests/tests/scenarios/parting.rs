@@ -132,6 +132,30 @@ fn who_took_a_request_back_and_asks_again_at_once_is_heard() {
     talks_at_once(&mut w, ada, ben);
 }
 
+#[test]
+fn an_acceptance_that_comes_after_the_request_was_taken_back_makes_no_contact() {
+    let mut w = World::seeded(12);
+    let (ada, ben) = (w.registered("ada"), w.registered("ben"));
+    let (_, text) = w.invite(ada);
+    w.scan(ben, &text).unwrap();
+    w.settle();
+    // His last word waits in his outbox, and her acceptance in his mailbox.
+    w.cut(ben);
+    withdraw(&mut w, ben, ada).unwrap();
+    w.stop(ben);
+    w.accept(ada, ben).unwrap();
+    w.settle();
+    assert!(w.has_contact(ada, ben));
+    w.heal(ben);
+    w.start(ben);
+    w.settle();
+    assert!(!w.has_contact(ada, ben) && !w.has_contact(ben, ada));
+    assert_eq!(w.request(ada, ben).unwrap().state, State::Withdrawn);
+    assert_eq!((w.waiting(ada, ben), w.waiting(ben, ada)), (0, 0));
+    w.meet(ada, ben);
+    talks_at_once(&mut w, ada, ben);
+}
+
 /// What is said arrives within seconds: nothing dead in a lane holds it up.
 fn talks_at_once(w: &mut World, one: Who, other: Who) {
     for n in 0..3 {
