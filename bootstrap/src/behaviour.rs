@@ -31,7 +31,7 @@ const KAD_PROTOCOL: StreamProtocol = StreamProtocol::new("/kith/kad/1");
 /// Longest silence of a connection that nothing keeps alive.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest time for one request and its answer.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Streams of one connection that work on requests at once.
 const REQUEST_STREAMS: usize = 32;
 /// Yamux streams of one connection.

@@ -5,8 +5,8 @@
 //! # Invariants
 //! * The length is compared with [`Wire::LIMIT`] before anything is allocated, and the buffer
 //!   then grows with the bytes that really arrive: a claim alone costs [`FIRST_ALLOCATION`].
-//! * A message that is short, long, followed by more, or undecodable is an error of its
-//!   stream; libp2p resets that stream and keeps the connection.
+//! * A message that is short, too long or undecodable is an error of its stream; libp2p resets
+//!   that stream and keeps the connection. What follows a message is never looked at.
 //!
 //! It knows nothing of what the messages mean. Spec: `docs/protocol/wire.md` §2.
 

@@ -7,10 +7,15 @@
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
-use governor::clock::{Clock as _, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::clock::{Clock, DefaultClock, Reference};
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::StateStore;
+use governor::state::keyed::{DefaultKeyedStateStore, ShrinkableKeyedStateStore};
+use governor::{Quota, RateLimiter};
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
 use crate::config::{Bucket, Config};
@@ -18,21 +23,23 @@ use crate::config::{Bucket, Config};
 /// Most keys that one limiter counts. At the bound, and while none of them is idle, newcomers
 /// are refused.
 const MAX_KEYS: usize = 200_000;
-/// Waiting time named when a limiter is full.
+/// Between two searches of a full limiter for keys that are idle. Each walks over all of them.
+const SEARCH_EVERY: Duration = Duration::from_secs(1);
+/// Waiting time named to newcomers when a limiter is full.
 const FULL_RETRY_MS: u32 = 10_000;
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 /// All limiters of a relay.
 pub(crate) struct Rates {
-    clock: DefaultClock,
-    peers: DefaultKeyedRateLimiter<PeerId>,
-    addresses: DefaultKeyedRateLimiter<IpAddr>,
-    challenges: DefaultKeyedRateLimiter<IpAddr>,
+    peers: Limiter<PeerId>,
+    addresses: Limiter<IpAddr>,
+    challenges: Limiter<IpAddr>,
 }
 
 impl std::fmt::Debug for Rates {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Rates({} peers, {} addresses)", self.peers.len(), self.addresses.len())
+        let (peers, addresses) = (self.peers.buckets.len(), self.addresses.buckets.len());
+        write!(f, "Rates({peers} peers, {addresses} addresses)")
     }
 }
 
@@ -43,56 +50,68 @@ impl Rates {
             per_day,
             u64::try_from(DAY.as_millis()).unwrap_or(u64::MAX) / u64::from(per_day),
         );
+        let clock = DefaultClock::default();
         Self {
-            clock: DefaultClock::default(),
-            peers: RateLimiter::keyed(quota(config.rates.peer)),
-            addresses: RateLimiter::keyed(quota(config.rates.address)),
-            challenges: RateLimiter::keyed(quota(challenges)),
+            peers: Limiter::new(config.rates.peer, MAX_KEYS, clock.clone()),
+            addresses: Limiter::new(config.rates.address, MAX_KEYS, clock.clone()),
+            challenges: Limiter::new(challenges, MAX_KEYS, clock),
         }
     }
 
     /// Takes the cost of a request; `Err` names the milliseconds to wait.
     pub(crate) fn request(
-        &self,
+        &mut self,
         peer: &PeerId,
         address: Option<IpAddr>,
         cost: NonZeroU32,
     ) -> Result<(), u32> {
-        self.take(&self.peers, peer, cost)?;
+        self.peers.take(peer, cost)?;
         match address {
-            Some(address) => self.take(&self.addresses, &prefix(address, 32), cost),
+            Some(address) => self.addresses.take(&prefix(address, 32), cost),
             None => Ok(()),
         }
     }
 
     /// Takes one challenge of an address; `Err` names the milliseconds to wait.
-    pub(crate) fn challenge(&self, address: Option<IpAddr>) -> Result<(), u32> {
+    pub(crate) fn challenge(&mut self, address: Option<IpAddr>) -> Result<(), u32> {
         match address {
-            Some(address) => self.take(&self.challenges, &prefix(address, 24), NonZeroU32::MIN),
+            Some(address) => self.challenges.take(&prefix(address, 24), NonZeroU32::MIN),
             None => Ok(()),
         }
     }
 
     /// Forgets who has been quiet.
-    pub(crate) fn sweep(&self) {
-        self.peers.retain_recent();
-        self.addresses.retain_recent();
-        self.challenges.retain_recent();
+    pub(crate) fn sweep(&mut self) {
+        self.peers.sweep();
+        self.addresses.sweep();
+        self.challenges.sweep();
+    }
+}
+
+/// One bucket per key, for so many keys.
+struct Limiter<K: Hash + Eq + Clone, C: Clock = DefaultClock> {
+    limiter: RateLimiter<K, Buckets<K>, C, NoOpMiddleware<C::Instant>>,
+    buckets: Buckets<K>,
+    clock: C,
+    most: usize,
+    swept: C::Instant,
+}
+
+impl<K: Hash + Eq + Clone, C: Clock + Clone> Limiter<K, C> {
+    fn new(bucket: Bucket, most: usize, clock: C) -> Self {
+        let buckets = Buckets(Arc::default());
+        let limiter = RateLimiter::new(quota(bucket), buckets.clone(), clock.clone());
+        let swept = clock.now();
+        Self { limiter, buckets, clock, most, swept }
     }
 
-    fn take<K: Hash + Eq + Clone>(
-        &self,
-        limiter: &DefaultKeyedRateLimiter<K>,
-        key: &K,
-        cost: NonZeroU32,
-    ) -> Result<(), u32> {
-        if limiter.len() >= MAX_KEYS {
-            limiter.retain_recent();
-            if limiter.len() >= MAX_KEYS {
-                return Err(FULL_RETRY_MS);
-            }
+    /// Takes the cost from the bucket of a key; `Err` names the milliseconds to wait. A limiter
+    /// that is full refuses newcomers only.
+    fn take(&mut self, key: &K, cost: NonZeroU32) -> Result<(), u32> {
+        if !self.buckets.0.contains_key(key) && !self.has_room() {
+            return Err(FULL_RETRY_MS);
         }
-        match limiter.check_key_n(key, cost) {
+        match self.limiter.check_key_n(key, cost) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(not_until)) => {
                 let wait = not_until.wait_time_from(self.clock.now()).as_millis();
@@ -101,6 +120,50 @@ impl Rates {
             // The configuration guarantees that every request fits into a full bucket.
             Err(_) => Err(FULL_RETRY_MS),
         }
+    }
+
+    /// Whether a newcomer fits in, perhaps in the place of a key that is idle.
+    fn has_room(&mut self) -> bool {
+        let since = self.clock.now().duration_since(self.swept);
+        if self.buckets.len() >= self.most && since >= Nanos::from(SEARCH_EVERY) {
+            self.sweep();
+        }
+        self.buckets.len() < self.most
+    }
+
+    /// Forgets keys whose bucket is full again.
+    fn sweep(&mut self) {
+        self.limiter.retain_recent();
+        self.swept = self.clock.now();
+    }
+}
+
+/// The buckets of a limiter, shared with it: governor does not say whom it knows.
+#[derive(Clone)]
+struct Buckets<K: Hash + Eq>(Arc<DefaultKeyedStateStore<K>>);
+
+impl<K: Hash + Eq + Clone> StateStore for Buckets<K> {
+    type Key = K;
+
+    fn measure_and_replace<T, F, E>(&self, key: &K, measure: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        self.0.measure_and_replace(key, measure)
+    }
+}
+
+impl<K: Hash + Eq + Clone> ShrinkableKeyedStateStore<K> for Buckets<K> {
+    fn retain_recent(&self, drop_below: Nanos) {
+        self.0.retain_recent(drop_below);
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
@@ -137,6 +200,7 @@ pub(crate) fn ip_of(address: &Multiaddr) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use governor::clock::FakeRelativeClock;
 
     fn ip(text: &str) -> IpAddr {
         text.parse().expect("an address")
@@ -156,7 +220,7 @@ mod tests {
         config.rates.peer = Bucket::new(128, 60_000);
         config.rates.address = Bucket::new(200, 60_000);
         config.registration.prefix_challenges_per_day = 2;
-        let rates = Rates::new(&config);
+        let mut rates = Rates::new(&config);
         let (ada, ben) = (PeerId::random(), PeerId::random());
         let here = Some(ip("192.0.2.1"));
         let cost = |n| NonZeroU32::new(n).expect("not zero");
@@ -168,5 +232,31 @@ mod tests {
         assert_eq!(rates.challenge(Some(ip("192.0.2.200"))), Ok(()));
         assert!(rates.challenge(Some(ip("192.0.2.3"))).is_err(), "one /24");
         assert_eq!(rates.challenge(Some(ip("192.0.3.3"))), Ok(()));
+    }
+
+    #[test]
+    fn a_full_limiter_keeps_whom_it_knows_and_refuses_newcomers() {
+        let mut limiter = Limiter::new(Bucket::new(2, 60_000), 2, FakeRelativeClock::default());
+        let mut take = |key| limiter.take(&key, NonZeroU32::MIN);
+        assert_eq!((take("ada"), take("ben")), (Ok(()), Ok(())));
+        assert_eq!(take("eve"), Err(FULL_RETRY_MS));
+        assert_eq!(take("ada"), Ok(()), "what is left in her bucket");
+        assert!(take("ada").is_err_and(|wait| wait > FULL_RETRY_MS), "her own bucket's time");
+        assert_eq!(take("ben"), Ok(()));
+    }
+
+    #[test]
+    fn a_full_limiter_is_searched_for_idle_keys_once_a_second() {
+        let clock = FakeRelativeClock::default();
+        let mut limiter = Limiter::new(Bucket::new(1, 100), 1, clock.clone());
+        let cost = NonZeroU32::MIN;
+        assert_eq!(limiter.take(&"ada", cost), Ok(()));
+        clock.advance(Duration::from_millis(999));
+        assert_eq!(limiter.take(&"ben", cost), Err(FULL_RETRY_MS), "ada is idle, unseen yet");
+        clock.advance(Duration::from_millis(1));
+        assert_eq!(limiter.take(&"ben", cost), Ok(()));
+        clock.advance(Duration::from_millis(999));
+        assert_eq!(limiter.take(&"cleo", cost), Err(FULL_RETRY_MS));
+        assert_eq!(limiter.take(&"ben", cost), Ok(()), "known keys need no search");
     }
 }

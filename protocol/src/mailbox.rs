@@ -13,9 +13,9 @@
 //! # Invariants
 //! * The counts in a [`Queue`] and a [`Usage`] are exactly what the store holds for them.
 //! * No bound of [`Limits`] is exceeded, whatever is asked in whatever order.
-//! * A repeated deposit gets the receipt of the first, also after it was acknowledged, until
-//!   its keeping time and [`machine::REMEMBER`] are over or [`machine::MAX_SEEN`] newer
-//!   deposits came in.
+//! * A repeated deposit gets the receipt of the first while that one is held; after it was
+//!   acknowledged, until its keeping time and [`machine::REMEMBER`] are over or
+//!   [`machine::MAX_SEEN`] newer deposits came in. One that expired is taken anew.
 //!
 //! It knows nothing of connections, signatures' transport, sled or who a depositor is.
 //! Spec: `docs/protocol/mailbox.md`.

@@ -7,13 +7,13 @@ use protocol::mailbox::wire::{
     CustodyReceipt, Deposit, DepositRefusal, Item, MAX_ATTACH, MAX_BATCH_BYTES, MAX_CREDENTIAL,
     MAX_ITEMS, MailboxRefusal, MailboxRequest, MailboxResponse, OwnerClaim, Proof, QueueSpec,
 };
-use protocol::mailbox::{DueKind, Limits, Offer, Opened, Queue, Usage, machine};
+use protocol::mailbox::{Due, DueKind, Limits, Offer, Opened, Queue, Seen, Usage, machine};
 use protocol::time::{SECOND, Timestamp};
 use tokio::sync::mpsc;
 
 use super::nonces::Nonces;
 use super::store::MailboxStore;
-use super::subscribers::{Released, Subscribers};
+use super::subscribers::{Allowance, Released, Subscribers};
 use super::traffic::{Input, Output};
 use crate::admission::Admission;
 use crate::clock::Clock;
@@ -255,8 +255,8 @@ impl<S: MailboxStore> Service<S> {
         if !self.subscribers.is_attached(peer, receive) {
             return Ok(refused(MailboxRefusal::Denied));
         }
-        let items = self.store.items(receive, after, max.min(MAX_ITEMS), MAX_BATCH_BYTES)?;
-        Ok(MailboxResponse::Items { items: on_the_way(receive, items, now) })
+        let read = Allowance { receive, after, items: max.min(MAX_ITEMS), bytes: MAX_BATCH_BYTES };
+        Ok(MailboxResponse::Items { items: self.live(read, now)? })
     }
 
     fn acknowledge(
@@ -307,7 +307,7 @@ impl<S: MailboxStore> Service<S> {
             return Ok(Err(DepositRefusal::Denied));
         };
         let envelope = EnvelopeId::of(&deposit.body);
-        let seen = self.store.seen(queue.receive, envelope)?;
+        let (queue, seen) = self.remembered(queue, envelope, now)?;
         let usage = self.store.usage(queue.account)?;
         let Deposit { send, ttl_seconds, body, proof: _ } = deposit;
         let offer = Offer { envelope, body, ttl_seconds };
@@ -324,6 +324,23 @@ impl<S: MailboxStore> Service<S> {
                 Ok(Ok(proof::custody(&self.parts.key, send, envelope, at, until)))
             }
         }
+    }
+
+    /// What is remembered of a deposit, and its queue. One that is over and not swept yet is
+    /// swept first: it is not held any more, and its repetition is a new one.
+    fn remembered(
+        &mut self,
+        queue: Queue,
+        envelope: EnvelopeId,
+        now: Timestamp,
+    ) -> Result<(Queue, Option<Seen>), StoreError> {
+        let receive = queue.receive;
+        let seen = self.store.seen(receive, envelope)?;
+        let Some(over) = seen.filter(|seen| seen.until <= now) else { return Ok((queue, seen)) };
+        let due = Due { at: over.until, receive, what: DueKind::Item(over.seq) };
+        self.sweep(&due, Some(&queue))?;
+        let queue = self.store.queue(receive)?.unwrap_or(queue);
+        Ok((queue, self.store.seen(receive, envelope)?))
     }
 
     fn state(&mut self, peer: &PeerId, claim: &OwnerClaim) -> Result<MailboxResponse, StoreError> {
@@ -393,22 +410,28 @@ impl<S: MailboxStore> Service<S> {
     ) -> Result<(), StoreError> {
         for due in self.store.due(now, MAX_EXPIRIES)? {
             let queue = self.store.queue(due.receive)?;
-            let usage = match &queue {
-                Some(queue) => self.store.usage(queue.account)?,
-                None => Usage::default(),
-            };
-            let (item, seen) = match due.what {
-                DueKind::Item(seq) => (self.store.item(due.receive, seq)?, None),
-                DueKind::Seen(_, envelope) => (None, self.store.seen(due.receive, envelope)?),
-                DueKind::Queue => (None, None),
-            };
-            let changes = machine::expire(&due, queue.as_ref(), usage, item.as_ref(), seen);
-            self.store.apply(&changes)?;
-            self.unflushed = true;
+            self.sweep(&due, queue.as_ref())?;
             if queue.is_some() && self.store.queue(due.receive)?.is_none() {
                 self.release(due.receive, outputs);
             }
         }
+        Ok(())
+    }
+
+    /// Applies what an entry of the expiry index means for its queue.
+    fn sweep(&mut self, due: &Due, queue: Option<&Queue>) -> Result<(), StoreError> {
+        let usage = match queue {
+            Some(queue) => self.store.usage(queue.account)?,
+            None => Usage::default(),
+        };
+        let (item, seen) = match due.what {
+            DueKind::Item(seq) => (self.store.item(due.receive, seq)?, None),
+            DueKind::Seen(_, envelope) => (None, self.store.seen(due.receive, envelope)?),
+            DueKind::Queue => (None, None),
+        };
+        let changes = machine::expire(due, queue, usage, item.as_ref(), seen);
+        self.store.apply(&changes)?;
+        self.unflushed = true;
         Ok(())
     }
 
@@ -417,12 +440,26 @@ impl<S: MailboxStore> Service<S> {
         outputs.extend(released.map(Output::Unpin));
     }
 
+    /// The next items that are not over; none only if the queue has no more of them. Reads on
+    /// behind those that are over and not swept yet.
+    fn live(&self, read: Allowance, now: Timestamp) -> Result<Vec<Item>, StoreError> {
+        let Allowance { receive, mut after, items, bytes } = read;
+        loop {
+            let stored = self.store.items(receive, after, items, bytes)?;
+            let Some((last, _)) = stored.last() else { return Ok(Vec::new()) };
+            after = *last;
+            let live = on_the_way(receive, stored, now);
+            if !live.is_empty() {
+                return Ok(live);
+            }
+        }
+    }
+
     /// Sends subscribers what is there, as far as their credit goes.
     fn push<R>(&mut self, now: Timestamp, outputs: &mut Vec<Output<R>>) -> Result<(), StoreError> {
         for peer in self.subscribers.sendable(now) {
             while let Some(next) = self.subscribers.allowance(&peer) {
-                let stored = self.store.items(next.receive, next.after, next.items, next.bytes)?;
-                let items = on_the_way(next.receive, stored, now);
+                let items = self.live(next, now)?;
                 if items.is_empty() {
                     self.subscribers.exhausted(&peer, next.receive);
                     continue;

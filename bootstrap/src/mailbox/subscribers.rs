@@ -2,18 +2,20 @@
 //!
 //! 1. An owner attaches; its connection's key becomes the queue's subscriber, and whoever was
 //!    that before is so no more.
-//! 2. What is stored makes the queue `ready`. While the subscriber has credit, batches go out,
-//!    each under a ticket.
-//! 3. The answer to a batch returns the credit. What it did not acknowledge is sent again
-//!    after [`RETRY`].
+//! 2. What is stored makes the queue `ready`. While the subscriber has credit, its ready queues
+//!    take turns, each with one batch under a ticket.
+//! 3. The answer to a batch returns the credit. A queue of which it left something open pauses
+//!    for [`RETRY`], and is then sent from there again. The others go on meanwhile.
 //!
 //! # Invariants
 //! * A queue has one subscriber at most.
 //! * A subscriber has at most [`CREDIT_ITEMS`] and [`CREDIT_BYTES`] unanswered.
+//! * A queue is never ready and paused at once.
 //!
 //! Pure bookkeeping: it neither reads the store nor sends.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 
 use libp2p::PeerId;
 use protocol::ids::QueueId;
@@ -44,14 +46,25 @@ pub(crate) struct Allowance {
 
 #[derive(Debug, Default)]
 struct Subscriber {
-    /// Attached queues, each with the position up to which it was pushed.
-    queues: BTreeMap<QueueId, u64>,
+    queues: BTreeMap<QueueId, Place>,
     /// Queues that may hold something not yet pushed.
     ready: BTreeSet<QueueId>,
+    /// Queues that wait to be pushed again, by when.
+    paused: BTreeSet<(Timestamp, QueueId)>,
+    /// The queue that had the last turn.
+    served: Option<QueueId>,
     in_flight: BTreeMap<Ticket, InFlight>,
     items: usize,
     bytes: usize,
-    not_before: Timestamp,
+}
+
+/// How far an attached queue has come.
+#[derive(Debug, Default)]
+struct Place {
+    /// Position up to which it was pushed.
+    pushed: u64,
+    /// When its pause ends, while it has one.
+    paused: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -65,7 +78,7 @@ struct InFlight {
 pub(crate) struct Subscribers {
     of_queue: HashMap<QueueId, PeerId>,
     peers: HashMap<PeerId, Subscriber>,
-    /// Peers with something ready, so that the rest costs nothing.
+    /// Peers with something ready or paused, so that the rest costs nothing.
     pending: BTreeSet<PeerId>,
     last_ticket: u64,
 }
@@ -82,7 +95,8 @@ impl Subscribers {
         if subscriber.queues.len() >= MAX_QUEUES && !subscriber.queues.contains_key(&receive) {
             return None;
         }
-        subscriber.queues.insert(receive, 0);
+        subscriber.remove(receive);
+        subscriber.queues.insert(receive, Place::default());
         subscriber.ready.insert(receive);
         self.pending.insert(peer);
         match self.of_queue.insert(receive, peer) {
@@ -117,27 +131,30 @@ impl Subscribers {
     pub(crate) fn stored(&mut self, receive: QueueId) {
         if let Some(peer) = self.of_queue.get(&receive)
             && let Some(subscriber) = self.peers.get_mut(peer)
+            && subscriber.queues.get(&receive).is_some_and(|place| place.paused.is_none())
         {
             subscriber.ready.insert(receive);
             self.pending.insert(*peer);
         }
     }
 
-    /// Peers that may be sent something now.
-    pub(crate) fn sendable(&self, now: Timestamp) -> Vec<PeerId> {
+    /// Peers that may be sent something now. Ends the pauses that are over.
+    pub(crate) fn sendable(&mut self, now: Timestamp) -> Vec<PeerId> {
+        let Self { peers, pending, .. } = self;
         let may = |peer: &&PeerId| {
-            self.peers
-                .get(*peer)
-                .is_some_and(|subscriber| subscriber.not_before <= now && subscriber.has_credit())
+            peers.get_mut(*peer).is_some_and(|subscriber| {
+                subscriber.wake(now);
+                !subscriber.ready.is_empty() && subscriber.has_credit()
+            })
         };
-        self.pending.iter().filter(may).copied().collect()
+        pending.iter().filter(may).copied().collect()
     }
 
     /// What may be read for `peer` next; `None` when nothing is ready or credit is used up.
     pub(crate) fn allowance(&self, peer: &PeerId) -> Option<Allowance> {
         let subscriber = self.peers.get(peer)?;
-        let receive = *subscriber.ready.first()?;
-        let after = *subscriber.queues.get(&receive)?;
+        let receive = subscriber.turn()?;
+        let after = subscriber.queues.get(&receive)?.pushed;
         subscriber.has_credit().then(|| Allowance {
             receive,
             after,
@@ -150,20 +167,23 @@ impl Subscribers {
     pub(crate) fn exhausted(&mut self, peer: &PeerId, receive: QueueId) {
         if let Some(subscriber) = self.peers.get_mut(peer) {
             subscriber.ready.remove(&receive);
-            if subscriber.ready.is_empty() {
+            if subscriber.is_idle() {
                 self.pending.remove(peer);
             }
         }
     }
 
-    /// These items, all read by one [`Allowance`], go out.
+    /// These items, all read by one [`Allowance`], go out; it is the next queue's turn.
     pub(crate) fn sent(&mut self, peer: &PeerId, items: &[Item]) -> Option<Ticket> {
         let subscriber = self.peers.get_mut(peer)?;
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
         let bytes = items.iter().map(|item| item.body.len()).sum();
         for item in items {
-            subscriber.queues.entry(item.receive).and_modify(|at| *at = item.seq.max(*at));
+            subscriber.served = Some(item.receive);
+            if let Some(place) = subscriber.queues.get_mut(&item.receive) {
+                place.pushed = place.pushed.max(item.seq);
+            }
         }
         let items: Vec<_> = items.iter().map(|item| (item.receive, item.seq)).collect();
         subscriber.items += items.len();
@@ -189,13 +209,12 @@ impl Subscribers {
         let (done, open): (Vec<_>, Vec<_>) =
             batch.items.into_iter().partition(|item| acknowledged.contains(item));
         for (receive, seq) in &open {
-            if let Some(at) = subscriber.queues.get_mut(receive) {
-                *at = (*at).min(seq.saturating_sub(1));
-                subscriber.ready.insert(*receive);
-                subscriber.not_before = now.plus(RETRY);
+            if let Some(place) = subscriber.queues.get_mut(receive) {
+                place.pushed = place.pushed.min(seq.saturating_sub(1));
+                subscriber.pause(*receive, now.plus(RETRY));
             }
         }
-        if !subscriber.ready.is_empty() {
+        if !subscriber.is_idle() {
             self.pending.insert(*peer);
         }
         done
@@ -203,9 +222,8 @@ impl Subscribers {
 
     fn take_from(&mut self, peer: PeerId, receive: QueueId) -> Released {
         let Some(subscriber) = self.peers.get_mut(&peer) else { return Released(None) };
-        subscriber.queues.remove(&receive);
-        subscriber.ready.remove(&receive);
-        if subscriber.ready.is_empty() {
+        subscriber.remove(receive);
+        if subscriber.is_idle() {
             self.pending.remove(&peer);
         }
         if subscriber.queues.is_empty() {
@@ -221,6 +239,48 @@ impl Subscriber {
         // Room for the longest body, since a batch is never empty.
         self.items < CREDIT_ITEMS && self.bytes + MAX_BODY <= CREDIT_BYTES
     }
+
+    /// Whether there is nothing to push, now or after a pause.
+    fn is_idle(&self) -> bool {
+        self.ready.is_empty() && self.paused.is_empty()
+    }
+
+    /// The ready queue whose turn it is: the one after the last, or the first again.
+    fn turn(&self) -> Option<QueueId> {
+        let after = self.served.map_or(Bound::Unbounded, Bound::Excluded);
+        self.ready.range((after, Bound::Unbounded)).next().or_else(|| self.ready.first()).copied()
+    }
+
+    /// Keeps a queue back until then.
+    fn pause(&mut self, receive: QueueId, until: Timestamp) {
+        let Some(place) = self.queues.get_mut(&receive) else { return };
+        if let Some(earlier) = place.paused.replace(until) {
+            self.paused.remove(&(earlier, receive));
+        }
+        self.paused.insert((until, receive));
+        self.ready.remove(&receive);
+    }
+
+    /// Ends the pauses that are over.
+    fn wake(&mut self, now: Timestamp) {
+        while let Some((until, receive)) = self.paused.first().copied()
+            && until <= now
+        {
+            self.paused.remove(&(until, receive));
+            if let Some(place) = self.queues.get_mut(&receive) {
+                place.paused = None;
+                self.ready.insert(receive);
+            }
+        }
+    }
+
+    fn remove(&mut self, receive: QueueId) {
+        let place = self.queues.remove(&receive);
+        if let Some(until) = place.and_then(|place| place.paused) {
+            self.paused.remove(&(until, receive));
+        }
+        self.ready.remove(&receive);
+    }
 }
 
 #[cfg(test)]
@@ -231,13 +291,13 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_000_000);
 
     fn items(seqs: std::ops::RangeInclusive<u64>, length: usize) -> Vec<Item> {
-        seqs.map(|seq| Item {
-            receive: QUEUE,
-            seq,
-            deposited_at: NOW,
-            body: vec![0; length].into(),
-        })
-        .collect()
+        items_of(QUEUE, seqs, length)
+    }
+
+    fn items_of(receive: QueueId, seqs: std::ops::RangeInclusive<u64>, length: usize) -> Vec<Item> {
+        let body = vec![0; length];
+        seqs.map(|seq| Item { receive, seq, deposited_at: NOW, body: body.clone().into() })
+            .collect()
     }
 
     fn attached() -> (Subscribers, PeerId) {
@@ -280,6 +340,57 @@ mod tests {
         assert_eq!(all.sendable(NOW.plus(RETRY)), [peer]);
         assert_eq!(all.allowance(&peer).map(|next| next.after), Some(1));
         assert_eq!(all.answered(&peer, ticket, &[(QUEUE, 2)], NOW), [], "a ticket is good once");
+    }
+
+    #[test]
+    fn queues_take_turns() {
+        let (mut all, peer) = attached();
+        let [second, third] = [2, 3].map(|byte| QueueId([byte; 16]));
+        for receive in [second, third] {
+            assert_eq!(all.attach(peer, receive), Some(Released(None)));
+        }
+        for (receive, after) in [(QUEUE, 0), (second, 0), (third, 0), (QUEUE, 1), (second, 1)] {
+            let next = all.allowance(&peer).map(|next| (next.receive, next.after));
+            assert_eq!(next, Some((receive, after)));
+            let seq = after + 1;
+            all.sent(&peer, &items_of(receive, seq..=seq, 10)).expect("attached");
+        }
+        all.exhausted(&peer, third);
+        assert_eq!(all.allowance(&peer).map(|next| next.receive), Some(QUEUE), "one has no more");
+    }
+
+    #[test]
+    fn what_one_queue_leaves_open_holds_up_no_other() {
+        let (mut all, peer) = attached();
+        let other = QueueId([2; 16]);
+        assert_eq!(all.attach(peer, other), Some(Released(None)));
+        let ticket = all.sent(&peer, &items(1..=64, 10)).expect("attached");
+        assert_eq!(all.allowance(&peer), None, "credit is the subscriber's");
+        assert_eq!(all.answered(&peer, ticket, &[], NOW), []);
+
+        all.stored(QUEUE);
+        assert_eq!(all.sendable(NOW), [peer]);
+        assert_eq!(all.allowance(&peer).map(|next| next.receive), Some(other));
+        all.exhausted(&peer, other);
+        assert_eq!(all.allowance(&peer), None, "the first one pauses, also for what is new");
+        assert_eq!(all.sendable(NOW.plus(RETRY - 1)), []);
+        assert_eq!(all.sendable(NOW.plus(RETRY)), [peer]);
+        let next = all.allowance(&peer).map(|next| (next.receive, next.after));
+        assert_eq!(next, Some((QUEUE, 0)));
+    }
+
+    #[test]
+    fn a_pause_ends_with_its_queue_and_with_a_new_attach() {
+        let (mut all, peer) = attached();
+        let ticket = all.sent(&peer, &items(1..=1, 10)).expect("attached");
+        all.answered(&peer, ticket, &[], NOW);
+        assert_eq!(all.attach(peer, QUEUE), Some(Released(None)));
+        assert_eq!(all.sendable(NOW), [peer]);
+        let ticket = all.sent(&peer, &items(1..=1, 10)).expect("attached");
+        all.answered(&peer, ticket, &[], NOW);
+        assert_eq!(all.detach_queue(QUEUE), Released(Some(peer)));
+        assert_eq!(all.sendable(NOW.plus(RETRY)), []);
+        assert!(all.peers.is_empty() && all.pending.is_empty());
     }
 
     #[test]

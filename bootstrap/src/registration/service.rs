@@ -19,12 +19,17 @@ use super::accounts::AccountStore;
 use super::credential::Credentials;
 use super::driver::Driver;
 use crate::admission::Admission;
+use crate::behaviour::REQUEST_TIMEOUT;
 use crate::clock::Clock;
 use crate::error::StoreError;
 use crate::peer;
 
 /// Longest time that a driver may take for one code.
-const SEND_TIMEOUT: Duration = Duration::from_secs(20);
+const SEND_TIMEOUT: Duration = Duration::from_secs(8);
+/// What has to be left of a request's time for waiting in line and for the way back.
+const SPARE: Duration = Duration::from_secs(2);
+// A code that arrives is worth nothing to somebody who was not told its challenge.
+const _: () = assert!(SEND_TIMEOUT.as_millis() + SPARE.as_millis() <= REQUEST_TIMEOUT.as_millis());
 /// Most codes on their way at once; beyond it people are told to wait.
 const MAX_SENDING: usize = 64;
 /// What they are told to wait, milliseconds.
@@ -209,10 +214,13 @@ impl Service {
         if !holds {
             return Ok(refused(RegisterRefusal::NotRenewable));
         }
-        self.admit(account, move |known| known.and_then(|account| account.renew(now))).await
+        // Who may not renew stays as they are, so that what they are is applied.
+        let renewed = move |known: Account| known.clone().renew(now).unwrap_or(known);
+        self.admit(account, move |known| known.map(renewed)).await
     }
 
-    /// Stores what `change` makes of the account, admits it, and issues a credential.
+    /// Stores what `change` makes of the account, admits it or, when it is suspended, does so no
+    /// more, and issues a credential.
     async fn admit(
         &self,
         account: AccountId,
@@ -231,9 +239,13 @@ impl Service {
             // The closure panicked: a bug, and nobody is admitted by a bug.
             Err(_) => None,
         };
-        let Some(stored) = stored.filter(|stored| stored.standing == Standing::Good) else {
+        let Some(stored) = stored else {
             return Ok(refused(RegisterRefusal::NotRenewable));
         };
+        self.admission.apply(&stored, self.credential_lifetime);
+        if stored.standing != Standing::Good {
+            return Ok(refused(RegisterRefusal::NotRenewable));
+        }
         let (credential, expires_at) = match self.credentials.issue(account, self.clock.now()) {
             Ok(issued) => issued,
             Err(error) => {
@@ -241,7 +253,6 @@ impl Service {
                 return Ok(refused(RegisterRefusal::Unavailable));
             }
         };
-        self.admission.apply(&stored, self.credential_lifetime);
         Ok(RegisterResponse::Admitted { credential, expires_at })
     }
 }
@@ -267,4 +278,123 @@ async fn send(
 
 fn refused(why: RegisterRefusal) -> RegisterResponse {
     RegisterResponse::Refused(why)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::registration::ConsoleDriver;
+    use crypto::identity::{Identity, Seed};
+    use crypto::secret::Secret;
+    use libp2p::identity::Keypair;
+    use protocol::ids::RelayId;
+    use protocol::registration::{Keys, Policy, proof};
+    use protocol::time::DAY;
+
+    const NOW: Timestamp = Timestamp(1_700_000_000_000);
+    const RELAY: RelayId = RelayId([3; 32]);
+
+    /// One account.
+    #[derive(Debug, Default)]
+    struct OneAccount(Mutex<Option<Account>>);
+
+    impl AccountStore for OneAccount {
+        fn account(&self, _: AccountId) -> Result<Option<Account>, StoreError> {
+            Ok(self.0.lock().expect("a lock").clone())
+        }
+
+        fn put(&self, account: &Account) -> Result<(), StoreError> {
+            *self.0.lock().expect("a lock") = Some(account.clone());
+            Ok(())
+        }
+
+        fn for_each(&self, _: &mut dyn FnMut(Account)) -> Result<(), StoreError> {
+            Ok(())
+        }
+    }
+
+    impl OneAccount {
+        fn suspend(&self) {
+            let mut account = self.0.lock().expect("a lock");
+            account.as_mut().expect("registered").standing = Standing::Suspended;
+        }
+    }
+
+    fn service(accounts: Arc<OneAccount>) -> Service {
+        let keys = Keys { otp: [1; 32], pepper: [2; 32] };
+        Service {
+            name: "test".into(),
+            development: true,
+            kinds: vec![IdentifierKind::Email],
+            credential_lifetime: 7 * DAY,
+            registrar: Registrar::new(Policy::default(), keys, RELAY),
+            credentials: Credentials::new(RELAY, &Secret::from_bytes([4; 32]), 7 * DAY),
+            accounts,
+            admission: Admission::default(),
+            driver: Arc::new(ConsoleDriver),
+            clock: Clock::new(|| NOW),
+        }
+    }
+
+    fn ada() -> (Identity, PeerId) {
+        let identity = Identity::from_seed(&Seed::from_secret(Secret::from_bytes([7; 32])));
+        let mut seed = *identity.signing_seed().expose();
+        let keypair = Keypair::ed25519_from_bytes(&mut seed).expect("a seed");
+        (identity, keypair.public().to_peer_id())
+    }
+
+    async fn ask(service: &mut Service, peer: &PeerId, request: RegisterRequest) -> Step {
+        service.step(peer, request, true).await.expect("a store that works")
+    }
+
+    /// Challenge and right answer.
+    async fn register(
+        service: &mut Service,
+        identity: &Identity,
+        peer: &PeerId,
+        at: &str,
+    ) -> RegisterResponse {
+        let request =
+            RegisterRequest::Challenge { kind: IdentifierKind::Email, identifier: at.into() };
+        let Step::Send(told, dispatch) = ask(service, peer, request).await else {
+            panic!("a code")
+        };
+        let proof = proof::sign(identity, &told.nonce, RELAY);
+        let code = dispatch.code.digits().to_owned();
+        let verify = RegisterRequest::Verify { challenge: told.challenge, code, proof };
+        answer(ask(service, peer, verify).await)
+    }
+
+    fn answer(step: Step) -> RegisterResponse {
+        match step {
+            Step::Done(response) => response,
+            Step::Send(..) => panic!("an answer"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_suspension_ends_admission_when_somebody_renews_or_registers_again() {
+        let (identity, peer) = ada();
+        let not_renewable = refused(RegisterRefusal::NotRenewable);
+        for renews in [true, false] {
+            let accounts = Arc::new(OneAccount::default());
+            let mut service = service(Arc::clone(&accounts));
+            let admitted = register(&mut service, &identity, &peer, "ada@example.org").await;
+            let RegisterResponse::Admitted { credential, .. } = admitted else {
+                panic!("{admitted:?}")
+            };
+            assert!(service.admission.is_admitted(&peer, NOW));
+
+            accounts.suspend();
+            let answered = if renews {
+                answer(ask(&mut service, &peer, RegisterRequest::Renew { credential }).await)
+            } else {
+                register(&mut service, &identity, &peer, "ada@example.com").await
+            };
+            assert_eq!(answered, not_renewable);
+            assert!(!service.admission.is_admitted(&peer, NOW), "renews: {renews}");
+        }
+    }
 }

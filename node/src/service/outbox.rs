@@ -103,8 +103,8 @@ pub(super) fn on_deposited(
     for (order, result) in orders.iter().zip(result.unwrap_or_default()) {
         let Ok(receipt) = result else { continue };
         if custody_holds(&receipt, relay) {
-            // A relay remembers a deposit for longer than it keeps it, and repeats its receipt:
-            // one that is about to run out quiets nothing, and must not be asked for at once.
+            // A relay repeats its receipt for what was fetched from it long ago: one that is
+            // about to run out quiets nothing, and must not be asked for at once.
             let lasts = ctx.now < receipt.until.minus(CUSTODY_MARGIN);
             taken |= on_custody(ctx, account, *order, &receipt)? && lasts;
         }

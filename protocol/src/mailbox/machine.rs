@@ -4,10 +4,11 @@ use serde_bytes::ByteBuf;
 
 use super::record::{Change, Due, DueKind, Kind, Queue, Seen, StoredItem, Usage};
 use super::wire::{DepositRefusal, MAX_BODY, MAX_BUNDLE, MailboxRefusal, QueueKind, QueueSpec};
-use crate::ids::{AccountId, EnvelopeId};
+use crate::ids::{AccountId, EnvelopeId, QueueId};
 use crate::time::{DAY, SECOND, Timestamp};
 
-/// How long a deposit is remembered beyond its keeping time, milliseconds.
+/// How long a deposit that its owner acknowledged is remembered beyond its keeping time,
+/// milliseconds.
 pub const REMEMBER: u64 = 7 * DAY;
 /// Most deposits remembered of one queue; the oldest are forgotten first.
 pub const MAX_SEEN: u64 = 4_096;
@@ -180,7 +181,9 @@ pub struct Deposited {
 
 /// Takes a deposit into `queue`, or recognises one that was taken before.
 ///
-/// `seen` is what is remembered of the same envelope in this queue.
+/// `seen` is what is remembered of the same envelope in this queue. If the time of that one is
+/// over, [`expire`] has to have looked at its item before: it forgets a deposit that was never
+/// fetched, and this one is then taken anew.
 ///
 /// # Errors
 /// [`DepositRefusal::Denied`] for a closed drop, [`DepositRefusal::TooLarge`],
@@ -256,8 +259,9 @@ pub fn takes_deposits(queue: &Queue, now: Timestamp) -> bool {
     }
 }
 
-/// Deletes an item that is durable at its owner, or has expired. `item` is what the store has
-/// at that position: nothing, when it was acknowledged before, and then nothing changes.
+/// Deletes an item that is durable at its owner. `item` is what the store has at that position:
+/// nothing, when it was acknowledged before, and then nothing changes. The deposit stays
+/// remembered: its repetition is not to reach the owner again.
 #[must_use]
 pub fn acknowledge(
     queue: &Queue,
@@ -315,8 +319,10 @@ pub fn expire(
     match due.what {
         // An address opened again after it was closed may hold a younger item at this place.
         DueKind::Item(seq) => {
-            let due_item = item.filter(|item| item.until <= due.at);
-            changes.extend(acknowledge(queue, usage, seq, due_item));
+            if let Some(item) = item.filter(|item| item.until <= due.at) {
+                changes.extend(acknowledge(queue, usage, seq, Some(item)));
+                changes.extend(forget(due.receive, seq, item));
+            }
         }
         DueKind::Seen(seq, _) => {
             if seen.is_some_and(|seen| seen.seq == seq && seen.forget_at <= due.at) {
@@ -332,6 +338,13 @@ pub fn expire(
         }
     }
     changes
+}
+
+/// Forgets the deposit of an item that nobody fetched in time: nothing holds it any more, so
+/// its receipt must not be repeated.
+fn forget(receive: QueueId, seq: u64, item: &StoredItem) -> [Change; 2] {
+    let (at, what) = (item.until.plus(REMEMBER), DueKind::Seen(seq, item.envelope));
+    [Change::DeleteSeen { receive, seq }, Change::DeleteDue(Due { at, receive, what })]
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ pub struct Usage {
     pub bytes: u64,
 }
 
-/// A deposit that was taken, remembered beyond its item.
+/// A deposit that was taken, remembered beyond its item if the owner acknowledged that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     /// Its position.

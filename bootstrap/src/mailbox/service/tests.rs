@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::*;
 use crate::identity::RelayIdentity;
 use crate::mailbox::memory::MemoryStore;
+use crate::mailbox::subscribers::Ticket;
 use crypto::identity::SigningKey;
 use crypto::secret::Secret;
 use libp2p::identity::Keypair;
@@ -96,6 +97,12 @@ impl Bench {
         MailboxRequest::Deposit { deposits: vec![made] }
     }
 
+    /// Deposits into the first queue, which takes it.
+    fn custody(&mut self, peer: PeerId, body: &[u8]) -> CustodyReceipt {
+        let deposit = self.deposit(&peer, 1, body);
+        receipts(&self.ask(peer, deposit)).remove(0).unwrap()
+    }
+
     fn claim(&self, peer: &PeerId, byte: u8) -> OwnerClaim {
         let nonce = self.service.nonces.of(peer);
         let binding = Binding { relay: self.service.relay, nonce: &nonce };
@@ -109,6 +116,14 @@ fn replies<R>(outputs: Vec<Output<R>>) -> Vec<MailboxResponse> {
         _ => None,
     };
     outputs.into_iter().filter_map(reply).collect()
+}
+
+fn pushes<R>(outputs: &[Output<R>]) -> Vec<(PeerId, Ticket, Vec<Item>)> {
+    let push = |output: &Output<R>| match output {
+        Output::Push { peer, ticket, items } => Some((*peer, *ticket, items.clone())),
+        _ => None,
+    };
+    outputs.iter().filter_map(push).collect()
 }
 
 fn receipts(response: &MailboxResponse) -> Vec<Result<CustodyReceipt, DepositRefusal>> {
@@ -225,13 +240,7 @@ fn what_is_pushed_is_deleted_when_it_is_acknowledged_and_not_before() {
     let claims = vec![bench.claim(&ben, 1)];
     let (outputs, result) = bench.many(vec![(ben, MailboxRequest::Attach { claims })]);
     result.unwrap();
-    let pushed: Vec<_> = outputs
-        .iter()
-        .filter_map(|output| match output {
-            Output::Push { peer, ticket, items } => Some((*peer, *ticket, items.clone())),
-            _ => None,
-        })
-        .collect();
+    let pushed = pushes(&outputs);
     let [(to, ticket, items)] = pushed.as_slice() else { panic!("one push") };
     assert_eq!((*to, items.len()), (ben, 1));
     let receive = spec(1).receive;
@@ -261,4 +270,85 @@ fn what_expires_is_neither_pushed_nor_kept() {
     let (_, result) = bench.service.group([Input::<()>::Tick]);
     result.unwrap();
     assert_eq!(bench.service.store.items(spec(1).receive, 0, 9, 999).unwrap().len(), 0);
+}
+
+#[test]
+fn what_is_live_is_reached_behind_more_than_a_batch_of_what_is_over() {
+    let mut bench = bench();
+    assert!(bench.open(1) == MailboxResponse::Opened);
+    let (ada, ben) = (PeerId::random(), PeerId::random());
+    for n in 0..=MAX_ITEMS {
+        let deposit = bench.deposit(&ada, 1, &n.to_be_bytes());
+        assert!(receipts(&bench.ask(ada, deposit))[0].is_ok());
+    }
+    bench.clock.store(NOW.plus(DAY).0, Ordering::Relaxed);
+    let deposit = bench.deposit(&ada, 1, b"a day later");
+    bench.ask(ada, deposit);
+
+    bench.clock.store(NOW.plus(14 * DAY).0, Ordering::Relaxed);
+    let claims = vec![bench.claim(&ben, 1)];
+    let (outputs, result) = bench.many(vec![(ben, MailboxRequest::Attach { claims })]);
+    result.unwrap();
+    let bodies =
+        |items: &[Item]| -> Vec<_> { items.iter().map(|item| item.body.to_vec()).collect() };
+    let pushed = pushes(&outputs);
+    let [(_, _, items)] = pushed.as_slice() else { panic!("one push, not {}", pushed.len()) };
+    assert_eq!(bodies(items), [b"a day later"]);
+    let receive = spec(1).receive;
+    let fetched = bench.ask(ben, MailboxRequest::Fetch { receive, after: 0, max: 9 });
+    let MailboxResponse::Items { items } = fetched else { panic!("{fetched:?}") };
+    assert_eq!(bodies(&items), [b"a day later"]);
+}
+
+#[test]
+fn a_queue_that_is_never_acknowledged_holds_up_no_other() {
+    let mut bench = bench();
+    let (ada, ben) = (PeerId::random(), PeerId::random());
+    for queue in [1, 2] {
+        assert!(bench.open(queue) == MailboxResponse::Opened);
+    }
+    for n in 0..MAX_ITEMS {
+        let deposit = bench.deposit(&ada, 1, &n.to_be_bytes());
+        bench.ask(ada, deposit);
+    }
+    let deposit = bench.deposit(&ada, 2, b"opens");
+    bench.ask(ada, deposit);
+    let claims = vec![bench.claim(&ben, 1), bench.claim(&ben, 2)];
+    let (outputs, result) = bench.many(vec![(ben, MailboxRequest::Attach { claims })]);
+    result.unwrap();
+    let pushed = pushes(&outputs);
+    let [(_, ticket, items)] = pushed.as_slice() else { panic!("one push, not {}", pushed.len()) };
+    assert_eq!(items.len(), MAX_ITEMS, "all the credit");
+
+    let none = Input::<()>::Pushed { peer: ben, ticket: *ticket, acknowledged: Vec::new() };
+    let (outputs, result) = bench.service.group([none]);
+    result.unwrap();
+    let pushed = pushes(&outputs);
+    let [(_, _, items)] = pushed.as_slice() else { panic!("one push, not {}", pushed.len()) };
+    assert_eq!(items[0].body.as_slice(), b"opens");
+}
+
+#[test]
+fn a_deposit_that_is_over_is_taken_anew_before_and_after_the_sweep() {
+    let mut bench = bench();
+    assert!(bench.open(1) == MailboxResponse::Opened);
+    let ada = PeerId::random();
+    let first = bench.custody(ada, b"frame");
+    assert!(bench.custody(ada, b"frame") == first);
+    bench.clock.store(first.until.0, Ordering::Relaxed);
+    let second = bench.custody(ada, b"frame");
+    assert_eq!((second.at, second.until), (first.until, first.until.plus(14 * DAY)));
+    assert!(bench.custody(ada, b"frame") == second);
+    let receive = spec(1).receive;
+    let held = bench.service.store.items(receive, 0, 9, 999).unwrap();
+    assert_eq!(held.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), [2]);
+    assert_eq!(bench.service.store.usage(bench.account).unwrap().items, 1);
+
+    bench.clock.store(second.until.0, Ordering::Relaxed);
+    bench.service.group([Input::<()>::Tick]).1.unwrap();
+    let third = bench.custody(ada, b"frame");
+    assert_eq!(third.at, second.until);
+    bench.service.delete(&[(receive, 3)]).unwrap();
+    bench.clock.store(third.until.0, Ordering::Relaxed);
+    assert!(bench.custody(ada, b"frame") == third, "what was acknowledged is not taken again");
 }

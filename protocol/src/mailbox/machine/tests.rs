@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::ids::QueueId;
 use crate::time::MINUTE;
 use proptest::prelude::*;
 
@@ -260,6 +259,27 @@ fn a_repeated_deposit_gets_the_first_receipt_even_after_acknowledgement_until_it
 }
 
 #[test]
+fn a_deposit_that_expired_is_taken_anew_with_a_receipt_of_its_own() {
+    let limits = Limits::default();
+    let mut shelf = shelf_with(contact(1));
+    let first = shelf.deposit(id(1), b"frame", &limits, NOW).unwrap();
+    shelf.sweep(first.until.minus(1));
+    assert_eq!(shelf.deposit(id(1), b"frame", &limits, first.until.minus(1)), Ok(first));
+
+    shelf.sweep(first.until);
+    assert_eq!(shelf.items.len() + shelf.seen.len() + shelf.due.len(), 0);
+    let second = shelf.deposit(id(1), b"frame", &limits, first.until).unwrap();
+    assert_eq!((second.seq, second.at), (first.seq + 1, first.until));
+    assert_eq!(shelf.deposit(id(1), b"frame", &limits, first.until.plus(DAY)), Ok(second));
+    assert_eq!(shelf.items.keys().map(|(_, seq)| *seq).collect::<Vec<_>>(), [second.seq]);
+
+    shelf.acknowledge(id(1), second.seq);
+    shelf.sweep(second.until);
+    assert_eq!(shelf.deposit(id(1), b"frame", &limits, second.until), Ok(second), "it came");
+    shelf.check(&limits);
+}
+
+#[test]
 fn memory_of_deposits_is_bounded_and_forgets_the_oldest() {
     let limits = Limits::default();
     let mut shelf = shelf_with(contact(1));
@@ -367,6 +387,7 @@ fn an_old_index_entry_does_not_touch_a_queue_opened_again() {
     assert_eq!(young.seq, 1);
     shelf.sweep(NOW.plus(limits.default_ttl));
     assert_eq!(shelf.items.len(), 1, "the younger item has its own time");
+    shelf.acknowledge(id(1), young.seq);
     shelf.sweep(NOW.plus(limits.default_ttl + REMEMBER));
     assert_eq!(shelf.seen.len(), 1, "so has the memory of it");
 }
