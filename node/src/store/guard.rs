@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::{StoreError, Tree};
+use super::StoreError;
 
 const LOCK: &str = "lock";
 const WITNESS: &str = "witness";
@@ -40,13 +40,13 @@ impl Census {
     const LEN: usize = 8 + 16;
 
     /// A row came.
-    pub(super) fn add(&mut self, tree: Tree, key: &[u8], value: &[u8]) {
-        self.rows = self.rows.wrapping_add(fingerprint(tree, key, value));
+    pub(super) fn add(&mut self, key: &[u8], value: &[u8]) {
+        self.rows = self.rows.wrapping_add(fingerprint(key, value));
     }
 
     /// A row went.
-    pub(super) fn remove(&mut self, tree: Tree, key: &[u8], value: &[u8]) {
-        self.rows = self.rows.wrapping_sub(fingerprint(tree, key, value));
+    pub(super) fn remove(&mut self, key: &[u8], value: &[u8]) {
+        self.rows = self.rows.wrapping_sub(fingerprint(key, value));
     }
 
     pub(super) fn to_bytes(self) -> [u8; Self::LEN] {
@@ -64,9 +64,8 @@ impl Census {
 }
 
 /// A row in 16 bytes. It guards against accidents: forgery is what the seals are for.
-fn fingerprint(tree: Tree, key: &[u8], value: &[u8]) -> u128 {
+fn fingerprint(key: &[u8], value: &[u8]) -> u128 {
     let digest = Sha256::new()
-        .chain_update([tree as u8])
         .chain_update((key.len() as u64).to_le_bytes())
         .chain_update(key)
         .chain_update(value)
@@ -259,7 +258,7 @@ mod tests {
 
     fn census(rows: &[(&[u8], &[u8])]) -> Census {
         let mut census = Census { commits: 7, ..Census::default() };
-        rows.iter().for_each(|(key, value)| census.add(Tree::Chat, key, value));
+        rows.iter().for_each(|(key, value)| census.add(key, value));
         census
     }
 
@@ -268,9 +267,9 @@ mod tests {
         let (one, two) = ((&b"a"[..], &b"1"[..]), (&b"b"[..], &b"2"[..]));
         assert_eq!(census(&[one, two]), census(&[two, one]));
         let mut replaced = census(&[one, (b"b", b"1")]);
-        replaced.remove(Tree::Chat, b"b", b"1");
+        replaced.remove(b"b", b"1");
         assert_ne!(replaced, census(&[one, two]));
-        replaced.add(Tree::Chat, b"b", b"2");
+        replaced.add(b"b", b"2");
         assert_eq!(replaced, census(&[one, two]));
         assert_ne!(census(&[(b"ab", b"c")]), census(&[(b"a", b"bc")]));
         assert_eq!(Census::from_bytes(&replaced.to_bytes()), Some(replaced));

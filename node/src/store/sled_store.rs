@@ -1,17 +1,16 @@
 //! The store on disk: sled 0.34.
 //!
-//! One multi-tree transaction per commit, and a flush before it returns: sled's own background
-//! flush is 500 ms late, which is 500 ms of acknowledged messages. sled flushes with
-//! `sync_file_range`, which outlives the process and not the power; the `fdatasync` is ours. The guard
-//! tells whether what sled opened is all that was committed.
+//! All trees are in one tree of sled's, told apart by the first byte of a row's key: a commit is one
+//! batch of sled's, and a flush before it returns. sled's own background flush is 500 ms late, which
+//! is 500 ms of acknowledged messages. sled flushes with `sync_file_range`, which outlives the process
+//! and not the power; the `fdatasync` is ours. The guard tells whether what sled opened is all that
+//! was committed.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
-
-use sled::Transactional;
-use sled::transaction::{ConflictableTransactionError, TransactionError, TransactionalTree};
 
 use super::guard::{self, Census, Guard};
 use super::{Batch, Order, Row, Store, StoreError, Tree};
@@ -20,10 +19,10 @@ use super::{Batch, Order, Row, Store, StoreError, Tree};
 const CACHE_BYTES: u64 = 32 << 20;
 /// The file that sled keeps its log in.
 const FILE: &str = "db";
-/// The tree that counts, after the others.
-const CENSUS: &str = "census";
-/// Its one row.
-const CENSUS_KEY: &[u8] = b"census";
+/// The tree of sled's that has all of ours.
+const ROWS: &str = "rows";
+/// The row that counts the others; no tree of ours has this number.
+const CENSUS_KEY: &[u8] = &[0xff];
 
 /// Trees on disk.
 #[derive(Debug)]
@@ -37,8 +36,7 @@ pub struct SledStore {
 #[derive(Debug)]
 struct Database {
     db: sled::Db,
-    /// Those of [`Tree::ALL`], then the census.
-    trees: Vec<sled::Tree>,
+    rows: sled::Tree,
     /// The log itself, for what sled does not do.
     file: File,
 }
@@ -83,39 +81,36 @@ impl Database {
             .mode(sled::Mode::HighThroughput)
             .open()
             .map_err(store_error)?;
-        let names = Tree::ALL.iter().map(|tree| tree.name()).chain([CENSUS]);
-        let trees =
-            names.map(|name| db.open_tree(name).map_err(store_error)).collect::<Result<_, _>>()?;
+        let rows = db.open_tree(ROWS).map_err(store_error)?;
         let file = File::open(folder.join(FILE)).map_err(guard::failed)?;
-        Ok(Self { db, trees, file })
-    }
-
-    fn tree(&self, tree: Tree) -> &sled::Tree {
-        &self.trees[tree as usize]
+        Ok(Self { db, rows, file })
     }
 
     /// Takes the census of what is there, and so reads all of it once.
     fn count(&self) -> Result<Census, StoreError> {
         let mut census = Census::default();
-        for tree in Tree::ALL {
-            for row in self.tree(tree) {
-                let (key, value) = row.map_err(store_error)?;
-                census.add(tree, &key, &value);
-            }
+        for row in self.rows.range(..CENSUS_KEY) {
+            let (key, value) = row.map_err(store_error)?;
+            census.add(&key, &value);
         }
         Ok(census)
     }
 
     fn stored_census(&self) -> Result<Option<Census>, StoreError> {
-        let row = self.trees[Tree::ALL.len()].get(CENSUS_KEY).map_err(store_error)?;
+        let row = self.rows.get(CENSUS_KEY).map_err(store_error)?;
         let damaged = || StoreError::Corrupt("its census is damaged".to_owned());
         row.map(|row| Census::from_bytes(&row).ok_or_else(damaged)).transpose()
     }
 }
 
+/// The key of a row among those of all trees.
+fn stored_key(tree: Tree, key: &[u8]) -> Vec<u8> {
+    [&[tree as u8], key].concat()
+}
+
 impl Store for SledStore {
     fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let value = self.database.tree(tree).get(key).map_err(store_error)?;
+        let value = self.database.rows.get(stored_key(tree, key)).map_err(store_error)?;
         Ok(value.map(|value| value.to_vec()))
     }
 
@@ -130,9 +125,9 @@ impl Store for SledStore {
         if from >= to {
             return Ok(Vec::new());
         }
-        let rows = self.database.tree(tree).range::<&[u8], _>(from..to);
+        let rows = self.database.rows.range(stored_key(tree, from)..stored_key(tree, to));
         let row = |row: sled::Result<(sled::IVec, sled::IVec)>| {
-            row.map(|(key, value)| (key.to_vec(), value.to_vec())).map_err(store_error)
+            row.map(|(key, value)| (key[1..].to_vec(), value.to_vec())).map_err(store_error)
         };
         match order {
             Order::Rising => rows.take(limit).map(row).collect(),
@@ -142,31 +137,30 @@ impl Store for SledStore {
 
     fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         let mut last = self.census.lock().unwrap_or_else(PoisonError::into_inner);
-        // The closure may run again, so it only borrows what it applies.
-        let apply = |trees: &Vec<TransactionalTree>| {
-            let mut census = *last;
-            census.commits += 1;
-            for (tree, key, value) in &batch.writes {
-                let rows = &trees[*tree as usize];
-                let before = match value {
-                    Some(value) => {
-                        census.add(*tree, key, value);
-                        rows.insert(key.as_slice(), value.as_slice())?
-                    }
-                    None => rows.remove(key.as_slice())?,
-                };
-                if let Some(before) = before {
-                    census.remove(*tree, key, &before);
-                }
-            }
-            trees[Tree::ALL.len()].insert(CENSUS_KEY, &census.to_bytes()[..])?;
-            Ok::<_, ConflictableTransactionError<std::convert::Infallible>>(census)
-        };
         let database = &self.database;
-        let census = database.trees.as_slice().transaction(apply).map_err(|error| match error {
-            TransactionError::Storage(error) => store_error(error),
-            TransactionError::Abort(never) => match never {},
-        })?;
+        let mut census = *last;
+        census.commits += 1;
+        // Of two writes of one row the later counts.
+        let writes: BTreeMap<Vec<u8>, Option<Vec<u8>>> = batch
+            .writes
+            .into_iter()
+            .map(|(tree, key, value)| (stored_key(tree, &key), value))
+            .collect();
+        let mut changes = sled::Batch::default();
+        for (key, value) in writes {
+            if let Some(before) = database.rows.get(&key).map_err(store_error)? {
+                census.remove(&key, &before);
+            }
+            match value {
+                Some(value) => {
+                    census.add(&key, &value);
+                    changes.insert(key, value);
+                }
+                None => changes.remove(key),
+            }
+        }
+        changes.insert(CENSUS_KEY, &census.to_bytes()[..]);
+        database.rows.apply_batch(changes).map_err(store_error)?;
         database.db.flush().map_err(store_error)?;
         database.file.sync_data().map_err(guard::failed)?;
         self.guard.witness(census.commits)?;
