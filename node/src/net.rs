@@ -158,10 +158,6 @@ impl NetHandle {
     /// [`NetFailure::Busy`] when [`COMMAND_CAP`] commands wait already, [`NetFailure::Stopped`]
     /// when the network has ended. The command was not taken, and is not answered.
     pub fn send(&self, command: NetCommand) -> Result<(), NetFailure> {
-        if matches!(command, NetCommand::Refresh) {
-            hand_over(&self.collect, NetCommand::Refresh)?;
-            hand_over(&self.deposit, NetCommand::Refresh)?;
-        }
         hand_over(self.lane(&command), command)
     }
 
@@ -175,8 +171,7 @@ impl NetHandle {
             | NetCommand::Invite { .. }
             | NetCommand::Register { .. }
             | NetCommand::Homes(_)
-            | NetCommand::OpenQueue { .. }
-            | NetCommand::Refresh => &self.identity,
+            | NetCommand::OpenQueue { .. } => &self.identity,
             NetCommand::Subscribe { .. }
             | NetCommand::CloseQueue { .. }
             | NetCommand::ForgetRelay(_) => &self.collect,

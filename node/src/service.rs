@@ -105,6 +105,7 @@ pub fn on_net_event(ctx: &mut Ctx<'_>, event: NetEvent) -> Result<(), StoreError
         },
         NetEvent::QueueDone { ticket, result } => match ctx.state.answer(ticket) {
             Some(Answer::QueueOpened(queue)) => queue::on_opened(ctx, queue, result),
+            Some(Answer::QueueClosed(queue)) => queue::on_closed(ctx, queue, result),
             _ => Ok(()),
         },
         NetEvent::RegisterDone { ticket, result } => match ctx.state.answer(ticket) {

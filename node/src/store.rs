@@ -19,7 +19,7 @@ pub use sled_store::SledStore;
 #[cfg(test)]
 mod contract;
 
-/// A tree: one noun's values.
+/// A tree: one noun's values. The numbers are on the disk: new ones come last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Tree {
@@ -47,7 +47,7 @@ pub enum Tree {
     Frame,
     /// Envelopes already opened, by id.
     Seen,
-    /// Mailbox queues that this node owns, by receive address.
+    /// Mailbox queues that this node owns: by purpose, and by receive address once given up.
     Queue,
     /// What happened, by sequence number.
     Journal,

@@ -1,4 +1,5 @@
-//! A world of people, each with a real engine on a store in memory, and one relay.
+//! A world of people, each with a real engine on a store in memory, and two relays; the second
+//! is for those who move.
 //!
 //! 1. A person acts ([`World::act`], [`World::say`], …): one step of their engine.
 //! 2. The step's effects are performed: network commands become questions on the simulated
@@ -8,7 +9,7 @@
 //!
 //! # Invariants
 //! * The same seed and the same acts give the same world.
-//! * The relay and the network part admit whom the real ones admit: contacts that an engine
+//! * The relays and the network part admit whom the real ones admit: contacts that an engine
 //!   named, and strangers while it says so, for invites only.
 //! * Nothing of a node but its store outlives [`World::crash_in`].
 //!
@@ -27,7 +28,7 @@ use crypto::{KdfParams, Secret, Unlock, Vault};
 use node::engine::{Effect, Engine, Input, Settings};
 use node::net::NetEvent;
 use node::store::{MemoryStore, SealedStore};
-use protocol::ids::{AccountId, QueueId};
+use protocol::ids::{AccountId, QueueId, RelayId};
 use protocol::sim::{Link, Network, Party};
 use protocol::time::{MINUTE, SECOND, Timestamp};
 use protocol::wire::envelope::EnvelopeResponse;
@@ -43,8 +44,10 @@ pub const START: Timestamp = Timestamp(1_795_000_000_000);
 const ANSWER_IN: u64 = 10 * SECOND;
 /// Steps without time passing that no honest world needs.
 const MAX_STEPS_AT_ONCE: u32 = 5_000;
-/// The relay's place in the network.
+/// The relays' places in the network; people follow.
 const RELAY: Party = 0;
+const OTHER: Party = 1;
+const RELAYS: usize = 2;
 
 /// A person of a world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,7 +55,12 @@ pub struct Who(usize);
 
 impl Who {
     fn party(self) -> Party {
-        self.0 + 1
+        self.0 + RELAYS
+    }
+
+    /// Who has this place, unless it is a relay.
+    fn at(party: Party) -> Option<Self> {
+        party.checked_sub(RELAYS).map(Self)
     }
 }
 
@@ -92,10 +100,10 @@ struct Call {
 enum Timer {
     /// Nobody answered this.
     NoAnswer(CallId),
-    /// A node tries its relay again.
-    Hello(Who),
+    /// A node tries a relay again.
+    Hello(Who, Party),
     /// A relay offers again what was not acknowledged.
-    Push(Who),
+    Push(Party, Who),
 }
 
 /// The world.
@@ -104,6 +112,8 @@ pub struct World {
     people: Vec<Person>,
     /// The relay.
     pub relay: Relay,
+    /// Another one.
+    pub other: Relay,
     calls: BTreeMap<CallId, Call>,
     timers: BTreeMap<(Timestamp, u64), Timer>,
     serial: u64,
@@ -122,13 +132,14 @@ impl std::fmt::Debug for World {
 }
 
 impl World {
-    /// An empty world: a relay and nobody.
+    /// An empty world: its relays and nobody.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
         Self {
             network: Network::seeded(seed, START),
             people: Vec::new(),
-            relay: Relay::new(),
+            relay: Relay::new(RELAY),
+            other: Relay::new(OTHER),
             calls: BTreeMap::new(),
             timers: BTreeMap::new(),
             serial: 0,
@@ -214,6 +225,7 @@ impl World {
         self.network.lose_arrivals(who.party());
         self.calls.retain(|_, call| call.from != who.party());
         self.relay.detach(who.party());
+        self.other.detach(who.party());
         for peer in self.people.iter_mut().filter(|peer| connected.contains(&peer.account)) {
             if peer.net.connected.remove(&gone) {
                 peer.inbox.push_back(NetEvent::Disconnected(gone));
@@ -257,10 +269,11 @@ impl World {
 
     /// Brings a person back to the network.
     pub fn heal(&mut self, who: Who) {
-        for other in 0..=self.people.len() {
+        for other in 0..self.people.len() + RELAYS {
             self.network.heal(who.party(), other);
         }
-        self.hello(who);
+        self.hello(who, RELAY);
+        self.hello(who, OTHER);
         self.drain();
     }
 
@@ -282,12 +295,35 @@ impl World {
         self.network.heal(one.party(), other.party());
     }
 
-    /// Cuts a person's way to the relay.
+    /// Cuts a person's way to the relays.
     pub fn cut_relay(&mut self, who: Who) {
-        self.network.cut(who.party(), RELAY);
-        self.relay.detach(who.party());
-        self.relay_lost(who);
+        for relay in [RELAY, OTHER] {
+            self.network.cut(who.party(), relay);
+            self.relay_at(relay).detach(who.party());
+            self.relay_lost(who, relay);
+        }
         self.drain();
+    }
+
+    /// Mends a person's way to the other relay, and to nobody else.
+    pub fn heal_other(&mut self, who: Who) {
+        self.network.heal(who.party(), OTHER);
+        self.hello(who, OTHER);
+        self.drain();
+    }
+
+    /// Whether a person's node collects anything from a relay.
+    #[must_use]
+    pub fn collects_from(&self, who: Who, relay: RelayId) -> bool {
+        let link = self.people[who.0].net.relays.get(&self.party_of_id(relay));
+        link.is_some_and(|link| !link.queues.is_empty())
+    }
+
+    fn relay_at(&mut self, party: Party) -> &mut Relay {
+        match party {
+            RELAY => &mut self.relay,
+            _ => &mut self.other,
+        }
     }
 
     /// Sets a person's clock off by so many milliseconds.
@@ -345,8 +381,8 @@ impl World {
             }
             match entry.remove() {
                 Timer::NoAnswer(call) => self.unanswered(call),
-                Timer::Hello(who) => self.hello(who),
-                Timer::Push(who) => self.push(who),
+                Timer::Hello(who, relay) => self.hello(who, relay),
+                Timer::Push(relay, who) => self.push(relay, who),
             }
             self.drain();
         }

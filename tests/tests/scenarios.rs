@@ -16,3 +16,5 @@ mod parting;
 mod presence;
 #[path = "scenarios/refusals.rs"]
 mod refusals;
+#[path = "scenarios/relays.rs"]
+mod relays;

@@ -129,6 +129,11 @@ pub(super) async fn whoami(client: &Client, out: Out) -> Result<(), CliError> {
     }
     let identifier = match (registration.state, registration.identifier.as_deref()) {
         (RegistrationState::Registered, Some(identifier)) => identifier.to_owned(),
+        (RegistrationState::Expired, _) => {
+            "not registered any more: it ran out, or the relay does not know it. Register again \
+             with “kith register <identifier>”"
+                .to_owned()
+        }
         (state, _) => format!("not registered ({})", word(&state)),
     };
     out.line(table(&[

@@ -11,7 +11,7 @@ use protocol::time::Timestamp;
 
 use super::{Ctx, Settings};
 use crate::net::{NetFailure, Path, RelayPhase, Ticket};
-use crate::service::queue::Purpose;
+use crate::service::queue::Place;
 use crate::store::StoreError;
 
 /// Most accounts whose sessions are kept open at once.
@@ -83,6 +83,21 @@ pub struct Scan {
     pub next_try: Option<Timestamp>,
 }
 
+/// Queues of ours, by their receive address.
+#[derive(Debug, Default)]
+pub struct Queues {
+    /// All of them.
+    pub known: BTreeMap<QueueId, Place>,
+    /// Whose opening is not answered yet.
+    pub opening: BTreeSet<QueueId>,
+    /// Whose opening or closing failed: how often, and when it is tried again.
+    pub retries: BTreeMap<QueueId, (u32, Timestamp)>,
+    /// Which are left, and when it is looked whether they are done with.
+    pub draining: BTreeMap<QueueId, Timestamp>,
+    /// Since when, in this run, each relay hands over what it has.
+    pub collected: BTreeMap<RelayId, Timestamp>,
+}
+
 /// What the engine knows and does not store.
 #[derive(Debug)]
 pub struct State {
@@ -96,6 +111,8 @@ pub struct State {
     pub sessions: SessionCache,
     /// Outbox lanes, by contact.
     pub lanes: BTreeMap<AccountId, Lane>,
+    /// Orders of parcels below this one may be in answers that are still to come.
+    pub next_order: u64,
     /// Open connections to contacts, and their best path.
     pub paths: BTreeMap<AccountId, Path>,
     /// Presence of contacts.
@@ -111,13 +128,9 @@ pub struct State {
     /// Where this node listens.
     pub listening: Vec<protocol::contact::Address>,
     /// Scans under way, by inviter.
-    /// Orders of parcels below this one may be in answers that are still to come.
-    pub next_order: u64,
     pub scans: BTreeMap<AccountId, Scan>,
-    /// Queues of ours, by their receive address.
-    pub queues: BTreeMap<QueueId, Purpose>,
-    /// Queues whose opening failed, and when it is tried again.
-    pub queue_retries: BTreeMap<QueueId, (u32, Timestamp)>,
+    /// Queues of ours.
+    pub queues: Queues,
     /// Read receipts that are being gathered, and when they are sent.
     pub reads_due: BTreeMap<AccountId, Timestamp>,
     /// Delivered receipts that are being gathered, per contact.
@@ -128,6 +141,8 @@ pub struct State {
     pub sweep_at: Timestamp,
     /// When the credential is renewed.
     pub renew_at: Option<Timestamp>,
+    /// When that was tried last.
+    pub renewed_at: Option<Timestamp>,
     /// Invites whose number of failed tries was reported, so that a flood is one event a minute.
     pub failed_try_told: BTreeMap<InviteId, Timestamp>,
     answers: BTreeMap<Ticket, Answer>,
@@ -151,6 +166,7 @@ impl State {
             seq,
             sessions: SessionCache::default(),
             lanes: BTreeMap::new(),
+            next_order: 1,
             paths: BTreeMap::new(),
             seen: BTreeMap::new(),
             focus: Focus::default(),
@@ -159,14 +175,13 @@ impl State {
             relays: BTreeMap::new(),
             listening: Vec::new(),
             scans: BTreeMap::new(),
-            queues: BTreeMap::new(),
-            queue_retries: BTreeMap::new(),
+            queues: Queues::default(),
             reads_due: BTreeMap::new(),
             receipts_due: BTreeMap::new(),
             admits_strangers: false,
             sweep_at: now,
             renew_at: None,
-            next_order: 1,
+            renewed_at: None,
             failed_try_told: BTreeMap::new(),
             answers: BTreeMap::new(),
             next_ticket: 0,
@@ -189,7 +204,7 @@ impl State {
         let lanes = self.lanes.values().filter_map(|lane| lane.next_deadline(now));
         let seen = self.seen.values().filter_map(|seen| seen.next_deadline(now));
         let scans = self.scans.values().filter_map(|scan| scan.next_try);
-        let queues = self.queue_retries.values().map(|(_, at)| *at);
+        let queues = self.queues.retries.values().map(|(_, at)| *at);
         let told = self.told.at.map(|at| at.plus(protocol::presence::RENEWAL));
         lanes
             .chain(seen)

@@ -159,9 +159,7 @@ pub enum NetCommand {
         /// Seed of the drop key.
         key: Secret<32>,
     },
-    /// The machine's network changed: re-dial everything now.
-    Refresh,
-    /// Drop what is held for this relay on the throwaway lane (it is no home any more).
+    /// Leave this relay on the lane that collects: nothing of ours is there any more.
     ForgetRelay(RelayId),
 }
 

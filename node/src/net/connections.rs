@@ -170,11 +170,6 @@ impl Connections {
         connections.filter_map(|connection| connection.retire_at).min()
     }
 
-    /// Everybody who is connected.
-    pub(super) fn peers(&self) -> impl Iterator<Item = &PeerId> {
-        self.peers.keys()
-    }
-
     fn connection_mut(&mut self, peer: &PeerId, id: ConnectionId) -> Option<&mut Connection> {
         self.peers.get_mut(peer)?.connections.iter_mut().find(|connection| connection.id == id)
     }

@@ -229,13 +229,6 @@ impl Dialer {
         }
     }
 
-    /// The machine's network changed: earlier failures mean nothing.
-    pub(super) fn refresh(&mut self) {
-        for entry in self.entries.values_mut() {
-            entry.backoff.reset();
-        }
-    }
-
     /// When [`Self::poll`] has something to do next, if nothing happens before.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let attempts = self.entries.values().filter_map(|entry| entry.attempt.as_ref());

@@ -132,14 +132,6 @@ impl Homes {
         }
     }
 
-    /// The machine's network changed.
-    pub(super) fn refresh(&mut self, now: Instant) {
-        let relays: Vec<RelayId> = self.homes.keys().copied().collect();
-        for relay in relays {
-            self.kick(relay, now);
-        }
-    }
-
     /// There is a connection.
     pub(super) fn connected(&mut self, relay: RelayId, now: Instant) {
         if let Some(home) = self.homes.get_mut(&relay)

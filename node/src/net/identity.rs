@@ -63,8 +63,6 @@ pub(super) struct IdentityLane {
     announced: BTreeMap<AccountId, Path>,
     /// `Connect`s that are not answered yet.
     wanted: BTreeSet<AccountId>,
-    /// Contacts to be dialled again as soon as their old connections are gone.
-    redial: BTreeSet<AccountId>,
     homes: Homes,
     links: BTreeMap<RelayId, Link>,
     envelopes: Envelopes,
@@ -95,7 +93,6 @@ impl IdentityLane {
             queued: BTreeMap::new(),
             announced: BTreeMap::new(),
             wanted: BTreeSet::new(),
-            redial: BTreeSet::new(),
             homes: Homes::default(),
             links: BTreeMap::new(),
             envelopes: Envelopes::default(),
@@ -186,7 +183,6 @@ impl IdentityLane {
                 self.relay_job(&relay, Job::Open(ticket, credential, queue), now);
             }
             NetCommand::Homes(homes) => self.set_homes(&homes, now),
-            NetCommand::Refresh => self.refresh(now),
             // The handle sends these to the throwaway lanes.
             NetCommand::CloseQueue { ticket, .. } => self.misrouted(ticket, |ticket| {
                 NetEvent::QueueDone { ticket, result: Err(NetFailure::Unsupported) }

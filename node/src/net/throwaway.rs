@@ -155,7 +155,6 @@ impl ThrowawayLane {
                 self.job(&relay, Job::Bundle(ticket, send, key), now);
             }
             NetCommand::ForgetRelay(relay) => self.forget(relay),
-            NetCommand::Refresh => self.refresh(now),
             // The handle sends the others to the identity lane.
             _ => tracing::error!("an identity command reached a throwaway lane"),
         }
@@ -199,14 +198,6 @@ impl ThrowawayLane {
             let jobs = gone.link.abandon().into_iter();
             self.events.extend(jobs.map(|job| job.failed(NetFailure::Unreachable)));
             self.swarm.behaviour_mut().gate.expel_relay(gone.peer);
-        }
-    }
-
-    fn refresh(&mut self, now: Instant) {
-        for relay in self.relays.values_mut() {
-            if self.swarm.disconnect_peer_id(relay.peer).is_err() {
-                relay.link.retry(now);
-            }
         }
     }
 

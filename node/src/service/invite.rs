@@ -125,7 +125,8 @@ pub fn create(
 
 /// As much of a name as a bundle has room for.
 fn fitting(name: &str) -> &str {
-    &name[..name.floor_char_boundary(MAX_BUNDLE_NAME)]
+    let ends = name.char_indices().map(|(at, char)| at + char.len_utf8());
+    &name[..ends.take_while(|&end| end <= MAX_BUNDLE_NAME).last().unwrap_or(0)]
 }
 
 /// Takes an invite back.
@@ -351,4 +352,16 @@ fn tell_failed_try(ctx: &mut Ctx<'_>, id: InviteId) -> Result<(), StoreError> {
 fn put(ctx: &mut Ctx<'_>, invite: &Invite) -> Result<(), StoreError> {
     let key = ctx.key(Tree::Invite, &invite.id.0, &[]);
     ctx.put(key, invite)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_cut_between_characters_to_what_a_bundle_holds() {
+        assert_eq!(fitting("Ada"), "Ada");
+        assert_eq!(fitting(&"a".repeat(64)).len(), 64);
+        assert_eq!(fitting(&"漢".repeat(30)), "漢".repeat(21));
+    }
 }

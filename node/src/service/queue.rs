@@ -1,23 +1,49 @@
 //! Mailbox queues that this node owns: one per contact, and a drop per invite.
+//!
+//! ```text
+//! Opening ──▶ Open ──another relay took over──▶ Left ──collected──▶ Closing ──▶ (forgotten)
+//!    │          │                                                      ▲
+//!    └──────────┴──────────── contact removed, invite over ────────────┘
+//! ```
+//!
+//! 1. A queue is opened at the relay that admits us, and again when that relay lost it.
+//! 2. Everything is collected from every relay that has a queue of ours.
+//! 3. A queue that is not needed any more is closed, and remembered until its relay said so.
+//!
+//! # Invariants
+//! * Nothing is acknowledged of a queue that we do not know: what cannot be opened here and now
+//!   is not ours to delete.
+//! * A relay is forgotten only when no queue of ours is there.
+//!
+//! Spec: `docs/protocol/mailbox.md` §9.
+
+mod items;
+mod leaving;
 
 use crypto::{Secret, SigningKey};
 use protocol::contact::{DepositCapability, RelayHome};
 use protocol::ids::{AccountId, InviteId, QueueId, RelayId};
-use protocol::mailbox::wire::{Item, QueueKind, QueueSpec};
+use protocol::mailbox::wire::{MailboxRefusal, QueueKind, QueueSpec};
 use protocol::time::{MINUTE, SECOND, Timestamp};
 use protocol::wire::Wire;
 use serde::{Deserialize, Serialize};
 use serde_bytes::{ByteArray, ByteBuf};
 use zeroize::Zeroize;
 
-use super::{invite, receipt, registration, session};
+pub(super) use items::on_items;
+pub use leaving::close;
+pub(super) use leaving::{drain, leave_all, on_closed};
+
+use super::registration;
 use crate::engine::{Answer, Ctx};
 use crate::net::{NetCommand, NetFailure, OwnedQueue};
 use crate::store::{StoreError, Tree};
 
-/// Most queues that one node owns.
+/// Most queues that one node has in use.
 pub const MAX_QUEUES: usize = 1_200;
-/// First wait after a queue could not be opened; doubles up to [`RETRY_MAX`].
+/// Most queues that one node remembers, with those that it gives up.
+const MAX_REMEMBERED: usize = 4 * MAX_QUEUES;
+/// First wait after a queue could not be opened or closed; doubles up to [`RETRY_MAX`].
 const RETRY_MIN: u64 = 2 * SECOND;
 /// Longest wait before a queue is tried again.
 const RETRY_MAX: u64 = 10 * MINUTE;
@@ -31,13 +57,26 @@ pub enum Purpose {
     Drop(InviteId),
 }
 
-impl Purpose {
-    fn row(&self) -> (&[u8], &'static [u8]) {
-        match self {
-            Self::Contact(account) => (&account.0, b"contact"),
-            Self::Drop(invite) => (&invite.0, b"drop"),
-        }
-    }
+/// Where a queue is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Standing {
+    /// The relay has not said yet that it is open.
+    Opening,
+    /// The relay said that it is open.
+    Open,
+    /// Another one took its place, at this time; what comes to it is still collected.
+    Left(Timestamp),
+    /// To be closed since this time; the relay has not said yet that it is.
+    Closing(Timestamp),
+}
+
+/// What a queue is for, and whether it is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// What it is for.
+    pub purpose: Purpose,
+    /// Given up: it may be one of several for its purpose.
+    pub past: bool,
 }
 
 /// A queue of ours.
@@ -55,8 +94,8 @@ pub struct QueueRecord {
     deposit_key: [u8; 32],
     /// Drops only: when it closes, and the bundle that is kept beside it.
     drop: Option<(Timestamp, ByteBuf)>,
-    /// Whether the relay said that it is open.
-    pub open: bool,
+    /// Where it is in its life.
+    pub standing: Standing,
 }
 
 impl Wire for QueueRecord {
@@ -74,12 +113,17 @@ impl std::fmt::Debug for QueueRecord {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("QueueRecord")
             .field("purpose", &self.purpose)
-            .field("open", &self.open)
+            .field("standing", &self.standing)
             .finish_non_exhaustive()
     }
 }
 
 impl QueueRecord {
+    fn place(&self) -> Place {
+        let past = matches!(self.standing, Standing::Left(_) | Standing::Closing(_));
+        Place { purpose: self.purpose, past }
+    }
+
     fn owned(&self) -> OwnedQueue {
         OwnedQueue { receive: self.receive, key: Secret::from_bytes(self.owner_key) }
     }
@@ -105,13 +149,16 @@ impl QueueRecord {
 
 pub(super) fn start(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
     let records = all(ctx)?;
+    let mut relays: Vec<RelayId> = records.iter().map(|record| record.relay.relay).collect();
+    relays.extend(registration::relay(ctx)?.map(|home| home.relay));
     for record in &records {
-        ctx.state.queues.insert(record.receive, record.purpose);
+        ctx.state.queues.known.insert(record.receive, record.place());
+        leaving::restore(ctx, record);
+        resume(ctx, record)?;
     }
-    for record in records.iter().filter(|record| !record.open) {
-        open(ctx, record)?;
-    }
-    subscribe(ctx)
+    relays.sort_unstable();
+    relays.dedup();
+    relays.into_iter().try_for_each(|relay| collect(ctx, relay))
 }
 
 /// The right to deposit that `account` gets; opens the queue behind it where there is none.
@@ -123,12 +170,18 @@ pub fn capability_for(
     ctx: &mut Ctx<'_>,
     account: AccountId,
 ) -> Result<Option<DepositCapability>, StoreError> {
-    let Some(relay) = registration::home(ctx)? else { return Ok(None) };
+    let Some(relay) = registration::relay(ctx)? else { return Ok(None) };
     let purpose = Purpose::Contact(account);
-    let record = match get(ctx, purpose)? {
+    let record = match current(ctx, purpose)? {
         Some(record) if record.relay.relay == relay.relay => record,
-        _ => {
-            if ctx.state.queues.len() >= MAX_QUEUES {
+        elsewhere => {
+            if registration::home(ctx)?.is_none() {
+                return Ok(None);
+            }
+            if let Some(record) = elsewhere {
+                leaving::leave(ctx, record)?;
+            }
+            if !has_room(ctx) {
                 return Ok(None);
             }
             let deposit_key = Secret::<32>::random(ctx.rng);
@@ -159,135 +212,106 @@ pub fn open_drop(
     create(ctx, Purpose::Drop(invite), relay, address, bundle).map(drop)
 }
 
-/// Closes a queue and forgets it.
-///
-/// # Errors
-/// [`StoreError`] when the store cannot be read.
-pub fn close(ctx: &mut Ctx<'_>, purpose: Purpose) -> Result<(), StoreError> {
-    let Some(record) = get(ctx, purpose)? else { return Ok(()) };
-    let key = key(ctx, purpose);
-    ctx.delete(key);
-    ctx.state.queues.remove(&record.receive);
-    ctx.state.queue_retries.remove(&record.receive);
-    let (relay, queue) = (record.relay.clone(), record.owned());
-    ctx.ask(Answer::QueueClosed(record.receive), |ticket| NetCommand::CloseQueue {
-        ticket,
-        relay,
-        queue,
-    });
-    subscribe(ctx)
-}
-
 pub(super) fn on_opened(
     ctx: &mut Ctx<'_>,
     receive: QueueId,
     result: Result<(), NetFailure>,
 ) -> Result<(), StoreError> {
+    ctx.state.queues.opening.remove(&receive);
     let Some(mut record) = by_receive(ctx, receive)? else { return Ok(()) };
-    match result {
-        Ok(()) => {
-            record.open = true;
-            let key = key(ctx, record.purpose);
-            ctx.put(key, &record)?;
-            ctx.state.queue_retries.remove(&receive);
-            subscribe(ctx)
+    match (record.standing, result) {
+        (Standing::Opening, Ok(())) => {
+            record.standing = Standing::Open;
+            put(ctx, &record)?;
+            ctx.state.queues.retries.remove(&receive);
+            collect(ctx, record.relay.relay)
         }
-        Err(_) => {
-            let failures = ctx.state.queue_retries.get(&receive).map_or(0, |(n, _)| *n) + 1;
-            let ceiling = RETRY_MIN.saturating_mul(1 << failures.min(12)).min(RETRY_MAX);
-            let wait = RETRY_MIN / 2 + ctx.rng.next_u64() % ceiling;
-            ctx.state.queue_retries.insert(receive, (failures, ctx.now.plus(wait)));
+        (Standing::Opening, Err(NetFailure::Refused(MailboxRefusal::NotAdmitted))) => {
+            // Tried again when the relay admits us anew.
+            ctx.state.queues.retries.remove(&receive);
+            registration::on_not_admitted(ctx, record.relay.relay)
+        }
+        (Standing::Opening, Err(NetFailure::Refused(MailboxRefusal::Taken))) => {
+            ctx.state.queues.retries.remove(&receive);
             Ok(())
         }
+        (Standing::Opening, Err(_)) => {
+            again(ctx, receive);
+            Ok(())
+        }
+        // It was asked to close meanwhile, which may have come too early.
+        (Standing::Closing(_), _) => resume(ctx, &record),
+        (Standing::Open | Standing::Left(_), _) => Ok(()),
     }
 }
 
-/// A relay that does not know a queue any more lost it, or never got it: open it again.
+/// A relay that does not know a queue any more lost it, or never got it: open it again, if it
+/// is still wanted.
 pub(super) fn on_subscribed(
     ctx: &mut Ctx<'_>,
     relay: RelayId,
     missing: &[QueueId],
 ) -> Result<(), StoreError> {
+    let now = ctx.now;
+    ctx.state.queues.collected.entry(relay).or_insert(now);
     for receive in missing {
-        let Some(mut record) = by_receive(ctx, *receive)? else { continue };
-        if record.relay.relay == relay {
-            record.open = false;
-            let key = key(ctx, record.purpose);
-            ctx.put(key, &record)?;
-            open(ctx, &record)?;
+        let record = by_receive(ctx, *receive)?;
+        let Some(mut record) = record.filter(|record| record.relay.relay == relay) else {
+            continue;
+        };
+        if record.place().past {
+            leaving::forget(ctx, &record)?;
+            continue;
         }
+        record.standing = Standing::Opening;
+        put(ctx, &record)?;
+        open(ctx, &record)?;
     }
     Ok(())
-}
-
-/// Items that a relay held. Returns those that are dealt with.
-pub(super) fn on_items(
-    ctx: &mut Ctx<'_>,
-    relay: RelayId,
-    items: Vec<Item>,
-) -> Result<Vec<(QueueId, u64)>, StoreError> {
-    let mut durable = Vec::new();
-    for item in items {
-        let known = by_receive(ctx, item.receive)?;
-        let dealt_with = match known.filter(|record| record.relay.relay == relay) {
-            // Not ours any more: the relay may forget it.
-            None => true,
-            Some(record) => match record.purpose {
-                Purpose::Drop(invite) => {
-                    invite::on_drop_item(ctx, invite, &item)?;
-                    true
-                }
-                Purpose::Contact(account) => on_contact_item(ctx, account, &item)?,
-            },
-        };
-        if dealt_with {
-            durable.push((item.receive, item.seq));
-        }
-    }
-    Ok(durable)
-}
-
-/// An item that does not open stays at the relay for an hour: what it needs may be on its way.
-const UNOPENED_GRACE: u64 = 60 * MINUTE;
-
-fn on_contact_item(ctx: &mut Ctx<'_>, account: AccountId, item: &Item) -> Result<bool, StoreError> {
-    let route = protocol::chat::Route::Mailbox;
-    let received = session::receive(ctx, account, route, [item.body.as_slice()])?;
-    let Some(received) = received.first() else {
-        return Ok(ctx.now.since(item.deposited_at) >= UNOPENED_GRACE);
-    };
-    if received.wants_receipt {
-        receipt::owe(ctx, account, received.envelope);
-    }
-    Ok(true)
 }
 
 pub(super) fn on_time(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
-    let due: Vec<QueueId> = ctx
-        .state
-        .queue_retries
-        .iter()
-        .filter(|(_, (_, at))| *at <= ctx.now)
-        .map(|(receive, _)| *receive)
+    let now = ctx.now;
+    let retries = ctx.state.queues.retries.iter_mut();
+    let due: Vec<QueueId> = retries
+        .filter(|(_, (_, at))| *at <= now)
+        .map(|(receive, (_, at))| {
+            // No deadline while the answer is awaited.
+            *at = now.plus(RETRY_MAX);
+            *receive
+        })
         .collect();
     for receive in due {
-        // No deadline while the answer is awaited.
-        if let Some(retry) = ctx.state.queue_retries.get_mut(&receive) {
-            retry.1 = ctx.now.plus(RETRY_MAX);
-        }
         if let Some(record) = by_receive(ctx, receive)? {
-            open(ctx, &record)?;
+            resume(ctx, &record)?;
         }
     }
     Ok(())
 }
 
-/// A relay took us in: everything that is not open yet is opened there.
-pub(super) fn on_admitted(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
-    for record in all(ctx)?.iter().filter(|record| !record.open) {
-        open(ctx, record)?;
+/// A relay is there, or took us in: what it has not answered is asked again.
+pub(super) fn on_reached(ctx: &mut Ctx<'_>, relay: RelayId) -> Result<(), StoreError> {
+    for record in all(ctx)?.iter().filter(|record| record.relay.relay == relay) {
+        resume(ctx, record)?;
     }
-    subscribe(ctx)
+    collect(ctx, relay)
+}
+
+/// Subscribes to everything that we have at a relay; forgets a relay that has nothing of ours
+/// and is not our own.
+pub(super) fn collect(ctx: &mut Ctx<'_>, relay: RelayId) -> Result<(), StoreError> {
+    let mut records = all(ctx)?;
+    records.retain(|record| record.relay.relay == relay);
+    let home = registration::relay(ctx)?.filter(|home| home.relay == relay);
+    let Some(home) = home.or_else(|| records.first().map(|record| record.relay.clone())) else {
+        ctx.state.queues.collected.remove(&relay);
+        ctx.net(NetCommand::ForgetRelay(relay));
+        return Ok(());
+    };
+    let there = records.iter().filter(|record| record.standing != Standing::Opening);
+    let queues = there.map(QueueRecord::owned).collect();
+    ctx.net(NetCommand::Subscribe { relay: home, queues });
+    Ok(())
 }
 
 fn create(
@@ -305,20 +329,30 @@ fn create(
         owner_key: *Secret::<32>::random(ctx.rng).expose(),
         deposit_key: *deposit_key.expose(),
         drop,
-        open: false,
+        standing: Standing::Opening,
     };
-    let key = key(ctx, purpose);
-    ctx.put(key, &record)?;
-    ctx.state.queues.insert(record.receive, purpose);
+    put(ctx, &record)?;
+    ctx.state.queues.known.insert(record.receive, record.place());
     open(ctx, &record)?;
     Ok(record)
 }
 
+/// Asks the relay for what it has not done yet.
+fn resume(ctx: &mut Ctx<'_>, record: &QueueRecord) -> Result<(), StoreError> {
+    match record.standing {
+        Standing::Opening => open(ctx, record),
+        Standing::Closing(_) => leaving::ask_to_close(ctx, record),
+        Standing::Open | Standing::Left(_) => Ok(()),
+    }
+}
+
 fn open(ctx: &mut Ctx<'_>, record: &QueueRecord) -> Result<(), StoreError> {
     let Some(credential) = registration::credential(ctx, record.relay.relay)? else {
+        ctx.state.queues.retries.remove(&record.receive);
         return Ok(());
     };
-    let (relay, queue) = (record.relay.clone(), record.spec());
+    let (relay, queue) = (address(ctx, record)?, record.spec());
+    ctx.state.queues.opening.insert(record.receive);
     ctx.ask(Answer::QueueOpened(record.receive), |ticket| NetCommand::OpenQueue {
         ticket,
         relay,
@@ -328,34 +362,52 @@ fn open(ctx: &mut Ctx<'_>, record: &QueueRecord) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn subscribe(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
-    let Some(relay) = registration::home(ctx)? else { return Ok(()) };
-    let queues = all(ctx)?
-        .iter()
-        .filter(|record| record.open && record.relay.relay == relay.relay)
-        .map(QueueRecord::owned)
-        .collect();
-    ctx.net(NetCommand::Subscribe { relay, queues });
-    Ok(())
+/// Plans the next try of what failed.
+fn again(ctx: &mut Ctx<'_>, receive: QueueId) {
+    let failures = ctx.state.queues.retries.get(&receive).map_or(0, |(n, _)| *n) + 1;
+    let ceiling = RETRY_MIN.saturating_mul(1 << failures.min(12)).min(RETRY_MAX);
+    let wait = RETRY_MIN / 2 + ctx.rng.next_u64() % ceiling;
+    ctx.state.queues.retries.insert(receive, (failures, ctx.now.plus(wait)));
 }
 
-fn key(ctx: &Ctx<'_>, purpose: Purpose) -> crate::store::Key {
-    let (id, order) = purpose.row();
+/// Where a queue's relay is: our own may have other addresses than when the queue was made.
+fn address(ctx: &Ctx<'_>, record: &QueueRecord) -> Result<RelayHome, StoreError> {
+    let home = registration::relay(ctx)?.filter(|home| home.relay == record.relay.relay);
+    Ok(home.unwrap_or_else(|| record.relay.clone()))
+}
+
+fn has_room(ctx: &Ctx<'_>) -> bool {
+    let known = &ctx.state.queues.known;
+    known.len() < MAX_REMEMBERED && known.values().filter(|place| !place.past).count() < MAX_QUEUES
+}
+
+/// A queue in use is kept under its purpose; one that is given up, under its own address.
+fn key(ctx: &Ctx<'_>, place: Place, receive: QueueId) -> crate::store::Key {
+    let (id, order): (&[u8], &[u8]) = match &place.purpose {
+        _ if place.past => (&receive.0, b"past"),
+        Purpose::Contact(account) => (&account.0, b"contact"),
+        Purpose::Drop(invite) => (&invite.0, b"drop"),
+    };
     ctx.key(Tree::Queue, id, order)
 }
 
-fn get(ctx: &Ctx<'_>, purpose: Purpose) -> Result<Option<QueueRecord>, StoreError> {
-    ctx.get(&key(ctx, purpose))
+fn put(ctx: &mut Ctx<'_>, record: &QueueRecord) -> Result<(), StoreError> {
+    let key = key(ctx, record.place(), record.receive);
+    ctx.put(key, record)
+}
+
+fn current(ctx: &Ctx<'_>, purpose: Purpose) -> Result<Option<QueueRecord>, StoreError> {
+    ctx.get(&key(ctx, Place { purpose, past: false }, QueueId([0; 16])))
 }
 
 fn by_receive(ctx: &Ctx<'_>, receive: QueueId) -> Result<Option<QueueRecord>, StoreError> {
-    match ctx.state.queues.get(&receive) {
-        Some(purpose) => get(ctx, *purpose),
+    match ctx.state.queues.known.get(&receive) {
+        Some(place) => ctx.get(&key(ctx, *place, receive)),
         None => Ok(None),
     }
 }
 
 fn all(ctx: &Ctx<'_>) -> Result<Vec<QueueRecord>, StoreError> {
-    let rows = ctx.all(Tree::Queue, MAX_QUEUES)?;
+    let rows = ctx.all(Tree::Queue, MAX_REMEMBERED)?;
     Ok(rows.into_iter().map(|(_, record)| record).collect())
 }

@@ -3,7 +3,7 @@
 use protocol::ids::EnvelopeId;
 use protocol::time::{DAY, MINUTE};
 
-use super::{chat, invite, outbox, request, session};
+use super::{chat, invite, outbox, queue, request, session};
 use crate::engine::{Ctx, JournalRow, MAX_JOURNAL_AGE, MAX_JOURNAL_ROWS, journal};
 use crate::store::{Key, Order, StoreError, Tree};
 
@@ -26,6 +26,7 @@ pub(super) fn on_time(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
     invite::expire(ctx)?;
     request::expire(ctx)?;
     outbox::expire(ctx)?;
+    queue::drain(ctx)?;
     prune_journal(ctx)?;
     prune_seen(ctx)
 }

@@ -2,7 +2,7 @@
 
 use protocol::time::SECOND;
 
-use crate::api::dto::{Check, CheckState, Diagnostics, RelayState, Reservation};
+use crate::api::dto::{Check, CheckState, Diagnostics, RegistrationState, RelayState, Reservation};
 use crate::engine::Ctx;
 use crate::service::registration;
 use crate::store::StoreError;
@@ -11,15 +11,20 @@ use super::network_status;
 
 pub(crate) fn diagnostics(ctx: &Ctx<'_>) -> Result<Diagnostics, StoreError> {
     let network = network_status(ctx)?;
-    let registered = registration::home(ctx)?.is_some();
+    let registered = super::registration(ctx)?.state;
     let mut checks = vec![check(
         "registration",
         "Registered at a relay",
         match registered {
-            true => {
+            RegistrationState::Registered => {
                 (CheckState::Ok, "A relay keeps messages for you while this computer is off.", None)
             }
-            false => (
+            RegistrationState::Expired => (
+                CheckState::Warn,
+                "Your registration has ended: it ran out, or the relay does not know it any more.",
+                Some("Register again: Settings, or “kith register”."),
+            ),
+            RegistrationState::None | RegistrationState::Challenged => (
                 CheckState::Warn,
                 "No relay keeps messages for you while this computer is off.",
                 Some("Register at a relay: Settings, or “kith register”."),

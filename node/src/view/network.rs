@@ -14,7 +14,7 @@ pub(crate) fn relay_name(relay: RelayId) -> String {
 }
 
 pub(crate) fn network_status(ctx: &Ctx<'_>) -> Result<dto::NetworkStatus, StoreError> {
-    let record = registration::get(ctx)?.filter(registration::RegistrationRecord::is_admitted);
+    let record = registration::get(ctx)?;
     let relays: Vec<dto::RelayStatus> = record
         .iter()
         .map(|record| {

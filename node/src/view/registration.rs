@@ -10,28 +10,29 @@ use crate::store::StoreError;
 use super::relay_name;
 
 pub(crate) fn registration(ctx: &Ctx<'_>) -> Result<dto::Registration, StoreError> {
-    let record = service::get(ctx)?;
-    let state = match &record {
-        Some(record) if record.is_admitted() && ctx.now < record.expires_at => {
+    let held = service::get(ctx)?;
+    let next = service::next(ctx)?;
+    let state = match (&held, &next) {
+        (Some(held), _) if held.is_admitted() && ctx.now < held.expires_at => {
             RegistrationState::Registered
         }
-        Some(record) if record.is_admitted() => RegistrationState::Expired,
-        Some(record) if record.challenge.is_some() => RegistrationState::Challenged,
-        _ => RegistrationState::None,
+        (Some(_), _) => RegistrationState::Expired,
+        (None, Some(_)) => RegistrationState::Challenged,
+        (None, None) => RegistrationState::None,
     };
+    let record = held.as_ref().or(next.as_ref());
     Ok(dto::Registration {
         state,
-        relay: record.as_ref().map(|record| dto::RelaySummary {
+        relay: record.map(|record| dto::RelaySummary {
             id: relay_name(record.relay.relay),
             address: record.address.clone(),
             development: record.development,
         }),
-        identifier: record.as_ref().map(|record| record.identifier.clone()),
+        identifier: record.map(|record| record.identifier.clone()),
         expires_at: record
-            .as_ref()
             .filter(|record| record.is_admitted())
             .map(|record| rfc3339(record.expires_at)),
-        challenge: record.as_ref().and_then(challenge),
+        challenge: next.as_ref().and_then(challenge),
         suggested_relay: ctx.state.settings.suggested_relay.clone(),
     })
 }

@@ -186,23 +186,12 @@ async fn two_who_dial_each_other_at_once_end_up_connected() {
 }
 
 #[tokio::test]
-async fn a_new_network_reconnects_what_was_connected() {
-    let (mut ada, mut ben) = contacts().await;
-    ada.command(NetCommand::Connect(ben.account));
-    ada.connected(ben.account).await;
-    ben.connected(ada.account).await;
-    ada.command(NetCommand::Refresh);
-    ada.disconnected(ben.account).await;
-    ada.connected(ben.account).await;
-}
-
-#[tokio::test]
 async fn a_node_that_stops_says_so_and_its_contacts_notice() {
     let (mut ada, ben) = contacts().await;
     ada.command(NetCommand::Connect(ben.account));
     ada.connected(ben.account).await;
     ben.shutdown.cancel();
     assert_eq!(ben.handle.closed().await, NetEnd::Stopped);
-    assert_eq!(ben.handle.send(NetCommand::Refresh), Err(NetFailure::Stopped));
+    assert_eq!(ben.handle.send(NetCommand::AdmitStrangers(false)), Err(NetFailure::Stopped));
     ada.disconnected(ben.account).await;
 }

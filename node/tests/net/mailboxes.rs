@@ -89,7 +89,9 @@ async fn what_is_deposited_is_pushed_and_what_is_acknowledged_is_gone() {
     // Attached anew, the relay starts from the beginning. An acknowledgement may have been lost
     // with the connection that carried it, so what comes again is acknowledged again.
     for marker in [b"1", b"2", b"3", b"4", b"5"] {
-        ada.command(NetCommand::Refresh);
+        ada.command(NetCommand::ForgetRelay(relay.home.relay));
+        let queues = vec![queue.owned()];
+        ada.command(NetCommand::Subscribe { relay: relay.home.clone(), queues });
         assert_eq!(ada.subscribed(relay.home.relay).await, []);
         ben.deposit(&relay.home, &queue, &[marker]).await.unwrap()[0].as_ref().unwrap();
         let mut bodies = Vec::new();

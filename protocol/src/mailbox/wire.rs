@@ -196,7 +196,7 @@ pub enum MailboxResponse {
     },
     /// The queue is open (or was, with the same keys).
     Opened,
-    /// The queue is closed (or was).
+    /// The queue is closed, and what was in it is gone.
     Closed,
     /// To [`MailboxRequest::Attach`]: items waiting in each queue, in the order asked; `None`
     /// for one that does not exist or whose claim is wrong.

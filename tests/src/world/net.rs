@@ -1,11 +1,12 @@
 //! What travels between the parties of a world, and what a node's network part knows.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use node::net::{NetEvent, NetFailure, Path, Ticket};
 use protocol::ids::{AccountId, QueueId};
 use protocol::mailbox::wire::{CustodyReceipt, DepositRefusal, Item, MailboxRefusal, QueueSpec};
 use protocol::registration::wire::{RegisterRequest, RegisterResponse};
+use protocol::sim::Party;
 use protocol::wire::envelope::{EnvelopeRequest, EnvelopeResponse};
 use protocol::wire::invite::{InviteRequest, InviteResponse};
 
@@ -137,9 +138,23 @@ pub(super) struct NetState {
     pub(super) known: BTreeSet<AccountId>,
     pub(super) admits: bool,
     pub(super) connected: BTreeSet<AccountId>,
+    /// The relays that it has to do with.
+    pub(super) relays: BTreeMap<Party, RelayLink>,
+}
+
+/// What a node's network part knows of a relay.
+#[derive(Debug, Default)]
+pub(super) struct RelayLink {
     pub(super) homed: bool,
-    pub(super) relay_up: bool,
+    pub(super) up: bool,
     pub(super) queues: Vec<(QueueId, [u8; 32])>,
     /// Rises with every subscription, so that an old attach is not believed.
     pub(super) subscription: u64,
+}
+
+impl RelayLink {
+    /// Whether a connection is wanted.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.homed || !self.queues.is_empty()
+    }
 }

@@ -74,15 +74,31 @@ impl World {
     /// # Panics
     /// When the relay does not admit them.
     pub fn register(&mut self, who: Who) {
-        let identifier = format!("{}@example.org", self.people[who.0].name);
         let address = self.relay.address.clone();
+        self.register_at(who, address);
+    }
+
+    /// Registers a person at the other relay.
+    ///
+    /// # Panics
+    /// When it does not admit them.
+    pub fn move_to_other(&mut self, who: Who) {
+        let address = self.other.address.clone();
+        self.register_at(who, address);
+    }
+
+    fn register_at(&mut self, who: Who, address: String) {
+        let identifier = format!("{}@example.org", self.people[who.0].name);
         let registered = self.run_until(10 * MINUTE, move |world| {
-            let record = world.look(who, |ctx| Ok(service::registration::get(ctx)?));
-            if record.as_ref().is_some_and(RegistrationRecord::is_admitted) {
+            let (record, next) = world.look(who, |ctx| {
+                Ok((service::registration::get(ctx)?, service::registration::next(ctx)?))
+            });
+            let here = |record: &RegistrationRecord| record.address == address;
+            if record.is_some_and(|record| record.is_admitted() && here(&record)) {
                 return true;
             }
             let (reply, _answer) = tokio::sync::oneshot::channel();
-            match record.and_then(|record| record.challenge) {
+            match next.filter(here).and_then(|record| record.challenge) {
                 Some(pending) => {
                     let code = pending.challenged.development_code.unwrap_or_default();
                     let challenge = pending.challenged.challenge;

@@ -36,6 +36,12 @@ pub struct Relay {
     store: Store,
     /// Who is subscribed to a queue.
     attached: BTreeMap<QueueId, Party>,
+    /// Who registered.
+    accounts: BTreeSet<AccountId>,
+    /// Whom of them it admits.
+    admitted: BTreeSet<AccountId>,
+    /// How often it refused somebody whom it does not know.
+    pub refusals: u64,
 }
 
 #[derive(Debug, Default)]
@@ -55,15 +61,46 @@ impl Relay {
     /// # Panics
     /// Never: its own address is a constant with a valid key.
     #[must_use]
-    pub fn new() -> Self {
-        let key = SigningKey::from_seed(&Secret::from_bytes([0x52; 32]));
+    pub(super) fn new(party: Party) -> Self {
+        let nth = u8::try_from(party).unwrap_or_default();
+        let key = SigningKey::from_seed(&Secret::from_bytes([0x52 + nth; 32]));
         let id = RelayId(*key.verifying_key().as_bytes());
-        let address = format!("/ip4/203.0.113.7/tcp/4701/p2p/{}", node::net::relay_text(id));
+        let ip = format!("203.0.113.{}", 7 + nth);
+        let address = format!("/ip4/{ip}/tcp/4701/p2p/{}", node::net::relay_text(id));
         let home = node::net::parse_relay(&address).expect("a relay's address");
         let keys = Keys { otp: [1; 32], pepper: [2; 32] };
         let registrar = Registrar::new(Policy::default(), keys, id);
-        let (limits, store) = (Limits::default(), Store::default());
-        Self { key, home, address, registrar, limits, store, attached: BTreeMap::new() }
+        Self {
+            key,
+            home,
+            address,
+            registrar,
+            limits: Limits::default(),
+            store: Store::default(),
+            attached: BTreeMap::new(),
+            accounts: BTreeSet::new(),
+            admitted: BTreeSet::new(),
+            refusals: 0,
+        }
+    }
+
+    /// Open queues of somebody.
+    #[must_use]
+    pub fn queues(&self, account: AccountId) -> usize {
+        self.store.queues.values().filter(|queue| queue.account == account).count()
+    }
+
+    /// Forgets whom it admits, as a relay does that has too many of them.
+    pub fn forget_admissions(&mut self) {
+        self.admitted.clear();
+    }
+
+    /// Forgets everything: a relay whose disk was lost.
+    pub fn lose_everything(&mut self) {
+        self.store = Store::default();
+        self.attached.clear();
+        self.accounts.clear();
+        self.admitted.clear();
     }
 
     /// Items that wait, of all queues.
@@ -94,11 +131,21 @@ impl Relay {
             RegisterRequest::Resend { challenge } => {
                 self.registrar.resend(account, challenge, cx).map(challenged)
             }
-            RegisterRequest::Verify { challenge, code, proof } => self
-                .registrar
-                .verify(account, challenge, &code, &proof, cx.now)
-                .map(|_| admitted(account, cx.now)),
-            RegisterRequest::Renew { .. } => Ok(admitted(account, cx.now)),
+            RegisterRequest::Verify { challenge, code, proof } => {
+                self.registrar.verify(account, challenge, &code, &proof, cx.now).map(|_| {
+                    self.accounts.insert(account);
+                    self.admitted.insert(account);
+                    admitted(account, cx.now)
+                })
+            }
+            RegisterRequest::Renew { .. } if self.accounts.contains(&account) => {
+                self.admitted.insert(account);
+                Ok(admitted(account, cx.now))
+            }
+            RegisterRequest::Renew { .. } => {
+                self.refusals += 1;
+                Err(RegisterRefusal::NotRenewable)
+            }
         };
         answered.unwrap_or_else(RegisterResponse::Refused)
     }
@@ -110,7 +157,8 @@ impl Relay {
         spec: QueueSpec,
         now: Timestamp,
     ) -> Result<(), MailboxRefusal> {
-        if credential != credential_of(account) {
+        if credential != credential_of(account) || !self.admitted.contains(&account) {
+            self.refusals += 1;
             return Err(MailboxRefusal::NotAdmitted);
         }
         let by_receive = self.store.queues.get(&spec.receive);
@@ -128,14 +176,11 @@ impl Relay {
         receive: QueueId,
         owner: [u8; 32],
     ) -> Result<(), MailboxRefusal> {
-        if let Some(queue) = self.store.queues.get(&receive).cloned() {
-            if queue.owner_key != owner {
-                return Err(MailboxRefusal::Denied);
-            }
-            let usage = self.store.usage(queue.account);
-            self.store.apply(machine::close(&queue, usage));
-            self.attached.remove(&receive);
-        }
+        let queue = self.store.queues.get(&receive).filter(|queue| queue.owner_key == owner);
+        let queue = queue.cloned().ok_or(MailboxRefusal::Denied)?;
+        let usage = self.store.usage(queue.account);
+        self.store.apply(machine::close(&queue, usage));
+        self.attached.remove(&receive);
         Ok(())
     }
 
@@ -242,12 +287,6 @@ impl Relay {
         let item = self.store.items.get(&(receive, seq));
         let changes = machine::acknowledge(queue, usage, seq, item);
         self.store.apply(changes);
-    }
-}
-
-impl Default for Relay {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -3,15 +3,16 @@
 use crypto::SigningKey;
 use node::net::{NetCommand, NetEvent, NetFailure, Path, RelayPhase, Ticket};
 use protocol::Cx;
-use protocol::ids::AccountId;
+use protocol::contact::RelayHome;
+use protocol::ids::{AccountId, RelayId};
 use protocol::mailbox::wire::Item;
 use protocol::sim::Party;
 use protocol::time::{MINUTE, SECOND};
 use protocol::wire::envelope::{EnvelopeRequest, EnvelopeResponse};
 use tokio::sync::oneshot;
 
-use super::net::{Answer, Ask, CallId, Packet, Parcel, Purpose};
-use super::{ANSWER_IN, Awaited, Call, RELAY, Reply, Timer, Who, World};
+use super::net::{Answer, Ask, CallId, Packet, Parcel, Purpose, RelayLink};
+use super::{ANSWER_IN, Awaited, Call, OTHER, RELAY, RELAYS, Relay, Reply, Timer, Who, World};
 
 /// How often a node tries a relay that did not answer.
 const HELLO_AGAIN: u64 = 15 * SECOND;
@@ -46,39 +47,53 @@ impl World {
                 self.ask_person(who, to, Ask::Invite(request), Purpose::Invite(ticket));
             }
             NetCommand::Homes(homes) => {
-                let net = &mut self.people[who.0].net;
-                net.homed = !homes.is_empty();
-                if net.homed {
-                    self.hello(who);
-                } else {
-                    net.relay_up = false;
-                    self.relay.detach(who.party());
+                for relay in [RELAY, OTHER] {
+                    let id = self.relay_at(relay).home.relay;
+                    let homed = homes.iter().any(|home| home.relay == id);
+                    let link = self.link(who, relay);
+                    let first = homed && !std::mem::replace(&mut link.homed, homed);
+                    if first && link.up {
+                        self.tell_phase(who, relay, RelayPhase::Reserved, Some(0));
+                    }
+                    self.want(who, relay);
                 }
             }
-            NetCommand::Subscribe { queues, .. } => {
-                let net = &mut self.people[who.0].net;
-                net.queues =
+            NetCommand::Subscribe { relay, queues } => {
+                let relay = self.party_of(&relay);
+                let link = self.link(who, relay);
+                let first = !link.is_wanted();
+                link.queues =
                     queues.iter().map(|queue| (queue.receive, public(&queue.key))).collect();
-                net.subscription += 1;
-                self.attach(who);
+                link.subscription += 1;
+                match link.up {
+                    true => self.attach(who, relay),
+                    // Otherwise it is tried already.
+                    false if first => self.hello(who, relay),
+                    false => {}
+                }
             }
-            NetCommand::Refresh | NetCommand::ForgetRelay(_) => {}
+            NetCommand::ForgetRelay(relay) => {
+                let relay = self.party_of_id(relay);
+                self.link(who, relay).queues.clear();
+                self.relay_at(relay).detach(who.party());
+                self.want(who, relay);
+            }
             to_relay => self.relay_command(who, to_relay),
         }
     }
 
     fn relay_command(&mut self, who: Who, command: NetCommand) {
-        let (ask, purpose) = match command {
-            NetCommand::Register { ticket, request, .. } => {
-                (Ask::Register(request), Purpose::Register(ticket))
+        let (relay, ask, purpose) = match command {
+            NetCommand::Register { ticket, relay, request } => {
+                (relay, Ask::Register(request), Purpose::Register(ticket))
             }
-            NetCommand::OpenQueue { ticket, credential, queue, .. } => {
-                (Ask::Open(credential.expose(), queue), Purpose::Queue(ticket))
+            NetCommand::OpenQueue { ticket, relay, credential, queue } => {
+                (relay, Ask::Open(credential.expose(), queue), Purpose::Queue(ticket))
             }
-            NetCommand::CloseQueue { ticket, queue, .. } => {
-                (Ask::Close(queue.receive, public(&queue.key)), Purpose::Queue(ticket))
+            NetCommand::CloseQueue { ticket, relay, queue } => {
+                (relay, Ask::Close(queue.receive, public(&queue.key)), Purpose::Queue(ticket))
             }
-            NetCommand::Deposit { ticket, deposits, .. } => {
+            NetCommand::Deposit { ticket, relay, deposits } => {
                 self.frames += deposits.len() as u64;
                 let parcels = deposits.into_iter().map(|deposit| Parcel {
                     send: deposit.send,
@@ -86,14 +101,38 @@ impl World {
                     ttl_seconds: deposit.ttl_seconds,
                     body: deposit.body,
                 });
-                (Ask::Deposit(parcels.collect()), Purpose::Deposit(ticket))
+                (relay, Ask::Deposit(parcels.collect()), Purpose::Deposit(ticket))
             }
-            NetCommand::FetchBundle { ticket, send, key, .. } => {
-                (Ask::Bundle(send, public(&key)), Purpose::Bundle(ticket))
+            NetCommand::FetchBundle { ticket, relay, send, key } => {
+                (relay, Ask::Bundle(send, public(&key)), Purpose::Bundle(ticket))
             }
             other => unreachable!("not for a relay: {other:?}"),
         };
-        self.ask(who.party(), RELAY, ask, purpose);
+        let relay = self.party_of(&relay);
+        self.ask(who.party(), relay, ask, purpose);
+    }
+
+    fn party_of(&self, home: &RelayHome) -> Party {
+        self.party_of_id(home.relay)
+    }
+
+    pub(super) fn party_of_id(&self, relay: RelayId) -> Party {
+        if relay == self.other.home.relay { OTHER } else { RELAY }
+    }
+
+    fn link(&mut self, who: Who, relay: Party) -> &mut RelayLink {
+        self.people[who.0].net.relays.entry(relay).or_default()
+    }
+
+    /// Connects to a relay that is wanted, and leaves one that is not.
+    fn want(&mut self, who: Who, relay: Party) {
+        let link = self.link(who, relay);
+        if link.is_wanted() {
+            self.hello(who, relay);
+        } else {
+            link.up = false;
+            self.relay_at(relay).detach(who.party());
+        }
     }
 
     fn forget(&mut self, who: Who, account: AccountId) {
@@ -141,7 +180,7 @@ impl World {
         let known = self.people[who.0].net.known.contains(&to);
         match self.person(to).filter(|_| known) {
             Some(peer) => self.ask(who.party(), peer.party(), ask, purpose),
-            None => self.fail(who, purpose, NetFailure::Unreachable),
+            None => self.fail(who, who.party(), purpose, NetFailure::Unreachable),
         }
     }
 
@@ -155,23 +194,23 @@ impl World {
 
     pub(super) fn unanswered(&mut self, id: CallId) {
         let Some(call) = self.calls.remove(&id) else { return };
-        match call.from.checked_sub(1) {
-            Some(n) => self.fail(Who(n), call.purpose, NetFailure::TimedOut),
+        match Who::at(call.from) {
+            Some(who) => self.fail(who, call.to, call.purpose, NetFailure::TimedOut),
             // A push that was not acknowledged: the items are still there.
-            None => self.push(Who(call.to - 1)),
+            None => self.push(call.from, Who(call.to - RELAYS)),
         }
     }
 
-    fn fail(&mut self, who: Who, purpose: Purpose, why: NetFailure) {
+    fn fail(&mut self, who: Who, asked: Party, purpose: Purpose, why: NetFailure) {
         match purpose {
             Purpose::Connect(account) => self.tell(who, NetEvent::Unreachable(account)),
             Purpose::Hello => {
-                self.relay_lost(who);
-                self.at(self.now().plus(HELLO_AGAIN), Timer::Hello(who));
+                self.relay_lost(who, asked);
+                self.at(self.now().plus(HELLO_AGAIN), Timer::Hello(who, asked));
             }
             Purpose::Attach(subscription) => {
-                if self.people[who.0].net.subscription == subscription {
-                    self.attach(who);
+                if self.link(who, asked).subscription == subscription {
+                    self.attach(who, asked);
                 }
             }
             purpose => {
@@ -189,13 +228,14 @@ impl World {
                     self.answered(call, answer);
                 }
             }
-            Packet::Ask(id, ask) if to == RELAY => {
-                let asker = Who(from - 1);
-                let answer = self.relay_answers(asker, ask);
-                self.network.send(RELAY, from, Packet::Answer(id, answer));
-                self.push_all();
-            }
-            Packet::Ask(id, ask) => self.asked(Who(to - 1), (from, id), ask),
+            Packet::Ask(id, ask) => match Who::at(to) {
+                Some(who) => self.asked(who, (from, id), ask),
+                None => {
+                    let answer = self.relay_answers(to, Who(from - RELAYS), ask);
+                    self.network.send(to, from, Packet::Answer(id, answer));
+                    self.push_all(to);
+                }
+            },
         }
     }
 
@@ -204,12 +244,12 @@ impl World {
             return;
         }
         if let Ask::Push(items) = ask {
-            let relay = self.relay.home.relay;
+            let relay = self.relay_at(from).home.relay;
             let (reply, answer) = oneshot::channel();
             self.tell(who, NetEvent::Items { relay, items, reply });
             return self.owe(who, from, call, Awaited::Items(answer));
         }
-        let asker = self.people[from - 1].account;
+        let asker = self.people[from - RELAYS].account;
         let knows = self.people[who.0].net.known.contains(&asker);
         let admitted = knows || (self.people[who.0].net.admits && matches!(ask, Ask::Invite(_)));
         if !admitted {
@@ -240,55 +280,52 @@ impl World {
         self.people[who.0].replies.push(Reply { to, call, answer });
     }
 
-    fn relay_answers(&mut self, asker: Who, ask: Ask) -> Answer {
+    fn relay_answers(&mut self, relay: Party, asker: Who, ask: Ask) -> Answer {
         let now = self.network.now();
-        self.relay.expire(now);
         let account = self.people[asker.0].account;
+        // Not by a method of the world: its randomness is needed beside it.
+        let relay: &mut Relay = if relay == OTHER { &mut self.other } else { &mut self.relay };
+        relay.expire(now);
         match ask {
             Ask::Register(request) => {
                 let mut cx = Cx { now, rng: self.network.rng() };
-                Answer::Register(self.relay.register(account, request, &mut cx))
+                Answer::Register(relay.register(account, request, &mut cx))
             }
             Ask::Open(credential, queue) => {
-                Answer::Queue(self.relay.open(account, &credential, queue, now))
+                Answer::Queue(relay.open(account, &credential, queue, now))
             }
-            Ask::Close(receive, owner) => Answer::Queue(self.relay.close(receive, owner)),
-            Ask::Attach(claims) => Answer::Attached(self.relay.attach(asker.party(), &claims)),
+            Ask::Close(receive, owner) => Answer::Queue(relay.close(receive, owner)),
+            Ask::Attach(claims) => Answer::Attached(relay.attach(asker.party(), &claims)),
             Ask::Deposit(parcels) => {
-                let taken = parcels.into_iter().map(|parcel| self.relay.deposit(parcel, now));
+                let taken = parcels.into_iter().map(|parcel| relay.deposit(parcel, now));
                 Answer::Deposited(taken.collect())
             }
-            Ask::Bundle(send, key) => Answer::Bundle(self.relay.bundle(send, key, now)),
+            Ask::Bundle(send, key) => Answer::Bundle(relay.bundle(send, key, now)),
             _ => Answer::Welcome,
         }
     }
 
     fn answered(&mut self, call: Call, answer: Answer) {
-        let Some(n) = call.from.checked_sub(1) else {
+        let Some(who) = Who::at(call.from) else {
             if let Answer::Durable(items) = answer {
-                let owner = Who(call.to - 1);
-                self.relay.acknowledge(&items);
+                let (relay, owner) = (call.from, Who(call.to - RELAYS));
+                self.relay_at(relay).acknowledge(&items);
                 match items.is_empty() {
                     // Nothing could be opened yet: offered again later.
-                    true => self.at(self.now().plus(MINUTE), Timer::Push(owner)),
-                    false => self.push(owner),
+                    true => self.at(self.now().plus(MINUTE), Timer::Push(relay, owner)),
+                    false => self.push(relay, owner),
                 }
             }
             return;
         };
-        let who = Who(n);
-        let relay = self.relay.home.relay;
         match (call.purpose, answer) {
             (Purpose::Connect(account), Answer::Welcome) => self.connected(who, account),
             (Purpose::Connect(account), _) => self.tell(who, NetEvent::Unreachable(account)),
-            (Purpose::Hello, _) => {
-                self.people[n].net.relay_up = true;
-                let phase = RelayPhase::Reserved;
-                self.tell(who, NetEvent::Relay { relay, phase, clock_offset_ms: Some(0) });
-                self.attach(who);
-            }
+            (Purpose::Hello, _) => self.on_hello(who, call.to),
             (Purpose::Attach(subscription), Answer::Attached(missing)) => {
-                if self.people[n].net.subscription == subscription {
+                let link = self.link(who, call.to);
+                if link.subscription == subscription && !link.queues.is_empty() {
+                    let relay = self.relay_at(call.to).home.relay;
                     self.tell(who, NetEvent::Subscribed { relay, missing });
                 }
             }
@@ -296,8 +333,8 @@ impl World {
                 // Whoever answered a frame is connected.
                 let over = matches!(purpose, Purpose::Envelope(_))
                     && matches!(answer, Answer::Envelope(_));
-                if let Some(peer) = call.to.checked_sub(1).filter(|_| over) {
-                    let account = self.people[peer].account;
+                if let Some(peer) = Who::at(call.to).filter(|_| over) {
+                    let account = self.people[peer.0].account;
                     self.connected(who, account);
                 }
                 if let Some(event) = purpose.event(Ok(answer)) {
@@ -315,46 +352,62 @@ impl World {
         }
     }
 
-    pub(super) fn hello(&mut self, who: Who) {
-        let person = &self.people[who.0];
-        if person.engine.is_some() && person.net.homed && !person.net.relay_up {
-            self.ask(who.party(), RELAY, Ask::Hello, Purpose::Hello);
+    pub(super) fn hello(&mut self, who: Who, relay: Party) {
+        let runs = self.people[who.0].engine.is_some();
+        let link = self.link(who, relay);
+        if runs && link.is_wanted() && !link.up {
+            self.ask(who.party(), relay, Ask::Hello, Purpose::Hello);
         }
     }
 
-    pub(super) fn relay_lost(&mut self, who: Who) {
-        let (relay, phase) = (self.relay.home.relay, RelayPhase::Unreachable);
-        if std::mem::take(&mut self.people[who.0].net.relay_up) {
-            self.at(self.now().plus(HELLO_AGAIN), Timer::Hello(who));
+    fn on_hello(&mut self, who: Who, relay: Party) {
+        let link = self.link(who, relay);
+        if !link.is_wanted() {
+            return;
         }
-        if self.people[who.0].net.homed {
-            self.tell(who, NetEvent::Relay { relay, phase, clock_offset_ms: None });
+        link.up = true;
+        if link.homed {
+            self.tell_phase(who, relay, RelayPhase::Reserved, Some(0));
+        }
+        self.attach(who, relay);
+    }
+
+    pub(super) fn relay_lost(&mut self, who: Who, relay: Party) {
+        if std::mem::take(&mut self.link(who, relay).up) {
+            self.at(self.now().plus(HELLO_AGAIN), Timer::Hello(who, relay));
+        }
+        if self.link(who, relay).homed {
+            self.tell_phase(who, relay, RelayPhase::Unreachable, None);
         }
     }
 
-    fn attach(&mut self, who: Who) {
-        let net = &self.people[who.0].net;
-        if net.relay_up {
-            let (queues, subscription) = (net.queues.clone(), net.subscription);
-            self.ask(who.party(), RELAY, Ask::Attach(queues), Purpose::Attach(subscription));
+    fn tell_phase(&mut self, who: Who, relay: Party, phase: RelayPhase, offset: Option<i64>) {
+        let relay = self.relay_at(relay).home.relay;
+        self.tell(who, NetEvent::Relay { relay, phase, clock_offset_ms: offset });
+    }
+
+    fn attach(&mut self, who: Who, relay: Party) {
+        let link = self.link(who, relay);
+        if link.up {
+            let (queues, subscription) = (link.queues.clone(), link.subscription);
+            self.ask(who.party(), relay, Ask::Attach(queues), Purpose::Attach(subscription));
         }
     }
 
-    fn push_all(&mut self) {
+    fn push_all(&mut self, relay: Party) {
         for n in 0..self.people.len() {
-            self.push(Who(n));
+            self.push(relay, Who(n));
         }
     }
 
     /// Pushes what waits for a person, unless a push is on its way.
-    pub(super) fn push(&mut self, who: Who) {
-        let pushing = self
-            .calls
-            .values()
-            .any(|call| call.to == who.party() && matches!(call.purpose, Purpose::Push));
-        let items: Vec<Item> = self.relay.items_for(who.party());
+    pub(super) fn push(&mut self, relay: Party, who: Who) {
+        let pushing = self.calls.values().any(|call| {
+            (call.from, call.to) == (relay, who.party()) && matches!(call.purpose, Purpose::Push)
+        });
+        let items: Vec<Item> = self.relay_at(relay).items_for(who.party());
         if !pushing && !items.is_empty() {
-            self.ask(RELAY, who.party(), Ask::Push(items), Purpose::Push);
+            self.ask(relay, who.party(), Ask::Push(items), Purpose::Push);
         }
     }
 

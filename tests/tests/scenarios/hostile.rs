@@ -238,16 +238,18 @@ fn a_relay_that_lies_moves_no_tick() {
 }
 
 #[test]
-fn items_of_a_queue_that_is_not_ours_change_nothing() {
+fn items_of_a_queue_that_is_not_ours_change_nothing_and_are_not_acknowledged() {
     let mut w = World::seeded(10);
     let (ada, ben) = w.contacts("ada", "ben");
     let before = everything(&mut w, ada, ben);
     let (relay, at) = (w.relay.home.relay, w.now());
-    w.done(ada, move |ctx| {
-        let (reply, _answer) = tokio::sync::oneshot::channel();
+    let mut answer = w.done(ada, move |ctx| {
+        let (reply, answer) = tokio::sync::oneshot::channel();
         let receive = QueueId([1; 16]);
         let item = Item { receive, seq: 1, deposited_at: at, body: vec![3; 512].into() };
-        Ok(service::on_net_event(ctx, NetEvent::Items { relay, items: vec![item], reply })?)
+        service::on_net_event(ctx, NetEvent::Items { relay, items: vec![item], reply })?;
+        Ok(answer)
     });
     assert_eq!(everything(&mut w, ada, ben), before);
+    assert_eq!(answer.try_recv(), Ok(vec![]), "what was not opened was acknowledged");
 }

@@ -99,7 +99,7 @@ function RegistrationBlock() {
           : html`<a class="btn sm" href=${path('start', state === 'challenged' ? 'code' : 'register')}>${t(state === 'challenged' ? 'registration/enter_code' : 'registration/register')}</a>`}>
         <span class="small">${done
           ? [identifier, relay && (relay.address ? relay.address.replace(/\/p2p\/.*/, '') : shortId(relay.id)), until && t('registration/until', { date: date(until) })].filter(Boolean).join(' · ')
-          : t('registration/why')}</span>
+          : t(state === 'expired' ? 'registration/expired_text' : 'registration/why')}</span>
       <//>
     </div>
     ${asking && html`<${Confirm} title=${t('registration/forget_title')} text=${t('registration/forget_text')} action=${t('registration/forget')}

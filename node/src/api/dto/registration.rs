@@ -32,7 +32,7 @@ pub enum RegistrationState {
     Challenged,
     /// Holds a valid credential.
     Registered,
-    /// Held one that ended.
+    /// Held one that ran out, or that the relay does not know any more: register again.
     Expired,
 }
 

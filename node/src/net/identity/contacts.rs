@@ -65,7 +65,6 @@ impl IdentityLane {
     pub(super) fn forget(&mut self, account: AccountId) {
         self.dialer.forget(account);
         self.wanted.remove(&account);
-        self.redial.remove(&account);
         self.fail_queued(account, NetFailure::Unreachable);
         if self.announced.remove(&account).is_some() {
             self.events.push(NetEvent::Disconnected(account));
@@ -156,9 +155,6 @@ impl IdentityLane {
                 self.events.push(NetEvent::Unreachable(account));
             }
         }
-        if self.redial.remove(&account) {
-            self.dialer.want(account, now);
-        }
     }
 
     /// Tells the engine of a contact's path, when it is new.
@@ -196,18 +192,6 @@ impl IdentityLane {
                 self.fail_queued(account, NetFailure::Unreachable);
                 self.events.push(NetEvent::Unreachable(account));
             }
-        }
-    }
-
-    /// The machine's network changed: what was connected is dialled anew from where we are now.
-    pub(super) fn refresh(&mut self, now: Instant) {
-        self.dialer.refresh();
-        self.homes.refresh(now);
-        self.redial.extend(self.announced.keys());
-        let peers: Vec<PeerId> = self.connections.peers().copied().collect();
-        for peer in peers {
-            // Fails only for a peer that is gone already.
-            let _ = self.swarm.disconnect_peer_id(peer);
         }
     }
 

@@ -184,14 +184,6 @@ impl Link {
         self.state = State::Down { retry_at: self.backoff.failed(now, rng) };
     }
 
-    /// The machine's network changed: the pause means nothing any more.
-    pub(super) fn retry(&mut self, now: Instant) {
-        self.backoff.reset();
-        if let State::Down { retry_at } = &mut self.state {
-            *retry_at = now;
-        }
-    }
-
     /// Nothing is wanted any more; what waited is handed back.
     pub(super) fn abandon(&mut self) -> VecDeque<Job> {
         std::mem::take(&mut self.jobs)
