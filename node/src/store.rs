@@ -9,6 +9,7 @@
 
 mod guard;
 mod memory;
+mod recent;
 mod sealed;
 mod sled_store;
 

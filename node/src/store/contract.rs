@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
 use super::*;
 
 fn write(tree: Tree, key: &[u8], value: Option<&[u8]>) -> (Tree, Vec<u8>, Option<Vec<u8>>) {
@@ -88,4 +92,72 @@ fn a_second_open_is_refused_in_words() {
     let (folder, _store) = on_disk();
     let second = SledStore::open(folder.path());
     assert!(matches!(second, Err(StoreError::InUse)), "{second:?}");
+}
+
+/// What may happen to a store, as a model knows it too.
+#[derive(Clone, Debug)]
+enum Act {
+    /// Rows of a tree, each with the length of its value; `None` deletes.
+    Commit(Vec<(usize, u8, Option<usize>)>),
+    Reopen,
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    // A long one does not fit into a record.
+    let length = prop_oneof![20 => 0usize..300, 1 => Just(recent::MAX_RECORD)];
+    let write = (0usize..3, any::<u8>(), option::weighted(0.7, length));
+    let commit = vec(write, 1..20).prop_map(Act::Commit);
+    vec(prop_oneof![8 => commit, 1 => Just(Act::Reopen)], 1..40)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn any_history_reads_as_it_does_in_memory(acts in acts()) {
+        let (folder, mut store) = on_disk();
+        let model = MemoryStore::default();
+        for (n, act) in acts.into_iter().enumerate() {
+            let Act::Commit(rows) = act else {
+                drop(store);
+                store = SledStore::open(folder.path()).unwrap();
+                continue;
+            };
+            let writes = |rows: &[(usize, u8, Option<usize>)]| {
+                let value = |length: usize| vec![u8::try_from(n % 256).unwrap(); length];
+                let write = |&(tree, key, length): &(usize, u8, Option<usize>)| {
+                    (Tree::ALL[tree], vec![key], length.map(value))
+                };
+                rows.iter().map(write).collect()
+            };
+            commit(&store, writes(&rows));
+            commit(&model, writes(&rows));
+            for tree in &Tree::ALL[..4] {
+                for order in [Order::Rising, Order::Falling] {
+                    let read = |store: &dyn Store, limit| {
+                        store.range(*tree, &[20], &[240], order, limit).unwrap()
+                    };
+                    prop_assert_eq!(read(&store, 500), read(&model, 500));
+                    prop_assert_eq!(read(&store, 3), read(&model, 3));
+                }
+                prop_assert_eq!(store.get(*tree, &[7]).unwrap(), model.get(*tree, &[7]).unwrap());
+            }
+        }
+    }
+}
+
+#[test]
+fn many_commits_are_folded_into_their_rows_and_none_is_lost() {
+    let (folder, store) = on_disk();
+    let commits = 2 * recent::MAX_RECORDS + 10;
+    let value = |n: usize| n.to_be_bytes().to_vec();
+    for n in 0..commits {
+        let counter = write(Tree::Meta, b"n", Some(&value(n)));
+        commit(&store, vec![counter, write(Tree::Journal, &value(n), Some(b"row"))]);
+    }
+    drop(store);
+    let store = SledStore::open(folder.path()).unwrap();
+    assert_eq!(store.get(Tree::Meta, b"n").unwrap(), Some(value(commits - 1)));
+    let rows = store.range(Tree::Journal, &[], &[0xff; 9], Order::Rising, 10_000).unwrap();
+    assert_eq!(rows.len(), commits);
 }

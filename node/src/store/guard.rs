@@ -3,7 +3,7 @@
 //! sled ends its log at the first record that it cannot read, goes on with what came before, and
 //! says nothing: acknowledged messages, even the account, would be gone without a word. So:
 //!
-//! 1. Every commit counts itself, and sums up all rows, in its own transaction: the census.
+//! 1. Every commit has a number, and every fold sums up all rows in its own batch: the census.
 //! 2. When it is flushed, its number goes into the file `witness` beside the database. That write
 //!    is not flushed: after a power cut the witness is behind, which says less and never too much.
 //! 3. To open, the files are copied to `before`; sled opens them; the census is taken anew and
@@ -26,7 +26,7 @@ const WITNESS: &str = "witness";
 const BEFORE: &str = "before";
 const BEFORE_UNFINISHED: &str = "before.new";
 
-/// How many commits there were, and what they left.
+/// How many commits were folded into the rows, and what they left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Census {
     /// Commits.
@@ -111,23 +111,20 @@ impl Guard {
         Ok(Self { folder: folder.to_owned(), witness, _lock: lock })
     }
 
-    /// Whether the rows of `counted`, those that are there, are what the last commit left, and that commit
-    /// is not older than the witness. `stored` is the census that the database holds.
+    /// Whether the rows that are there, `counted`, are what the last fold left, `stored`, and the
+    /// last commit, number `last`, is not older than the witness.
     pub(super) fn verdict(
         &self,
-        stored: Option<&Census>,
+        stored: &Census,
         counted: &Census,
+        last: u64,
     ) -> Result<(), StoreError> {
         let witnessed = self.witnessed()?;
-        let Some(stored) = stored else {
-            // Never committed to, or written before there was a census.
-            return match witnessed {
-                0 => Ok(()),
-                _ => Err(StoreError::Corrupt("all that was written is missing".to_owned())),
-            };
-        };
-        if stored.commits < witnessed {
-            let missing = witnessed - stored.commits;
+        if last == 0 && witnessed > 0 {
+            return Err(StoreError::Corrupt("all that was written is missing".to_owned()));
+        }
+        if last < witnessed {
+            let missing = witnessed - last;
             let why = format!("the last {missing} of {witnessed} changes are missing");
             return Err(StoreError::Corrupt(why));
         }
@@ -280,18 +277,18 @@ mod tests {
     fn a_witness_that_knows_of_later_commits_or_is_damaged_refuses() {
         let folder = tempfile::tempdir().unwrap();
         let guard = Guard::enter(folder.path()).unwrap();
-        let stored = census(&[]);
-        assert!(guard.verdict(None, &Census::default()).is_ok());
+        let (none, some) = (census(&[]), census(&[(b"a", b"1")]));
+        assert!(guard.verdict(&none, &none, 0).is_ok());
         guard.witness(7).unwrap();
-        assert!(guard.verdict(Some(&stored), &stored).is_ok());
-        assert!(guard.verdict(None, &Census::default()).is_err());
+        assert!(guard.verdict(&none, &none, 7).is_ok());
+        assert!(guard.verdict(&none, &none, 0).is_err());
         guard.witness(8).unwrap();
-        assert!(guard.verdict(Some(&stored), &stored).is_err());
+        assert!(guard.verdict(&none, &none, 7).is_err());
         guard.witness(6).unwrap();
-        assert!(guard.verdict(Some(&stored), &stored).is_ok(), "a power cut leaves it behind");
-        assert!(guard.verdict(Some(&stored), &census(&[(b"a", b"1")])).is_err());
+        assert!(guard.verdict(&none, &none, 7).is_ok(), "a power cut leaves it behind");
+        assert!(guard.verdict(&none, &some, 7).is_err());
         fs::write(folder.path().join(WITNESS), [1; 16]).unwrap();
-        assert!(guard.verdict(Some(&stored), &stored).is_err());
+        assert!(guard.verdict(&none, &none, 7).is_err());
     }
 
     #[test]

@@ -1,18 +1,29 @@
 //! The store on disk: sled 0.34.
 //!
-//! All trees are in one tree of sled's, told apart by the first byte of a row's key: a commit is one
-//! batch of sled's, and a flush before it returns. sled's own background flush is 500 ms late, which
-//! is 500 ms of acknowledged messages. sled flushes with `sync_file_range`, which outlives the process
-//! and not the power; the `fdatasync` is ours. The guard tells whether what sled opened is all that
-//! was committed.
+//! All trees are in one tree of sled's, told apart by the first byte of a row's key.
+//!
+//! 1. A commit is one row, the record of its changes, and a flush before it returns. Reads look
+//!    through what the records say ([`Recent`]) before they look into the rows.
+//! 2. When many records wait, or a commit is too large for one, one batch of sled's folds them into
+//!    the rows: changed rows, the census, and the records' own deletion, all or nothing.
+//! 3. Opening counts the rows, compares with the census of the last fold, and reads the records since.
+//!
+//! sled's own background flush is 500 ms late, which is 500 ms of acknowledged messages. sled flushes
+//! with `sync_file_range`, which outlives the process and not the power; the `fdatasync` is ours. The
+//! guard tells whether what sled opened is all that was committed.
+//!
+//! # Invariants
+//! * Records have the numbers of their commits, from the one after the last fold, without a gap.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{PoisonError, RwLock};
+
+use protocol::wire::{decode, encode};
 
 use super::guard::{self, Census, Guard};
+use super::recent::{self, Changes, Recent, Record};
 use super::{Batch, Order, Row, Store, StoreError, Tree};
 
 /// Bytes of sled's page cache.
@@ -21,6 +32,8 @@ const CACHE_BYTES: u64 = 32 << 20;
 const FILE: &str = "db";
 /// The tree of sled's that has all of ours.
 const ROWS: &str = "rows";
+/// Before the numbers of commits in the keys of their records; no tree of ours has this number.
+const RECORD: u8 = 0xfe;
 /// The row that counts the others; no tree of ours has this number.
 const CENSUS_KEY: &[u8] = &[0xff];
 
@@ -28,9 +41,19 @@ const CENSUS_KEY: &[u8] = &[0xff];
 #[derive(Debug)]
 pub struct SledStore {
     database: Database,
-    /// As of the last commit.
-    census: Mutex<Census>,
+    latest: RwLock<Latest>,
     guard: Guard,
+}
+
+/// What the last commits left.
+#[derive(Debug, Default)]
+struct Latest {
+    /// Commits.
+    number: u64,
+    /// As of the last fold.
+    census: Census,
+    /// Since the last fold.
+    recent: Recent,
 }
 
 #[derive(Debug)]
@@ -52,17 +75,16 @@ impl SledStore {
         // with it at this point.
         let opened = catch_unwind(AssertUnwindSafe(|| {
             let database = Database::open(folder)?;
-            let mut census = database.count()?;
-            let stored = database.stored_census()?;
-            guard.verdict(stored.as_ref(), &census)?;
-            census.commits = stored.map_or(0, |stored| stored.commits);
-            Ok((database, census))
+            let latest = database.latest()?;
+            let counted = database.count()?;
+            guard.verdict(&latest.census, &counted, latest.number)?;
+            Ok((database, latest))
         }))
         .unwrap_or_else(|_| Err(StoreError::Corrupt("its records contradict each other".into())));
         match opened {
-            Ok((database, census)) => {
+            Ok((database, latest)) => {
                 guard.settle()?;
-                Ok(Self { database, census: Mutex::new(census), guard })
+                Ok(Self { database, latest: RwLock::new(latest), guard })
             }
             Err(error) => {
                 guard.restore()?;
@@ -86,21 +108,81 @@ impl Database {
         Ok(Self { db, rows, file })
     }
 
-    /// Takes the census of what is there, and so reads all of it once.
+    /// Takes the census of the rows, and so reads all of them once.
     fn count(&self) -> Result<Census, StoreError> {
         let mut census = Census::default();
-        for row in self.rows.range(..CENSUS_KEY) {
+        for row in self.rows.range(..[RECORD]) {
             let (key, value) = row.map_err(store_error)?;
             census.add(&key, &value);
         }
         Ok(census)
     }
 
-    fn stored_census(&self) -> Result<Option<Census>, StoreError> {
-        let row = self.rows.get(CENSUS_KEY).map_err(store_error)?;
-        let damaged = || StoreError::Corrupt("its census is damaged".to_owned());
-        row.map(|row| Census::from_bytes(&row).ok_or_else(damaged)).transpose()
+    /// The last fold, and the records since.
+    fn latest(&self) -> Result<Latest, StoreError> {
+        let damaged = |what: &str| StoreError::Corrupt(format!("its {what} are damaged"));
+        let census = match self.rows.get(CENSUS_KEY).map_err(store_error)? {
+            Some(row) => Census::from_bytes(&row).ok_or_else(|| damaged("counts"))?,
+            None => Census::default(),
+        };
+        let mut latest = Latest { number: census.commits, census, recent: Recent::default() };
+        for row in self.rows.range([RECORD].as_slice()..CENSUS_KEY) {
+            let (key, value) = row.map_err(store_error)?;
+            latest.number += 1;
+            if *key != record_key(latest.number) {
+                return Err(damaged("latest changes"));
+            }
+            let record: Record = decode(&value).map_err(|_| damaged("latest changes"))?;
+            latest.recent.add(record.into_changes());
+        }
+        Ok(latest)
     }
+
+    /// Puts changes into their rows, and deletes the records of the commits up to `number`.
+    fn fold(
+        &self,
+        changes: Changes,
+        mut census: Census,
+        number: u64,
+    ) -> Result<Census, StoreError> {
+        let mut batch = sled::Batch::default();
+        for (key, value) in changes {
+            if let Some(before) = self.rows.get(&key).map_err(store_error)? {
+                census.remove(&key, &before);
+            }
+            match value {
+                Some(value) => {
+                    census.add(&key, &value);
+                    batch.insert(key, value);
+                }
+                None => batch.remove(key),
+            }
+        }
+        for folded in census.commits + 1..number {
+            batch.remove(&record_key(folded)[..]);
+        }
+        census.commits = number;
+        batch.insert(CENSUS_KEY, &census.to_bytes()[..]);
+        self.rows.apply_batch(batch).map_err(store_error)?;
+        Ok(census)
+    }
+
+    fn record(&self, number: u64, record: &Record) -> Result<(), StoreError> {
+        let row = encode(record).map_err(|_| StoreError::Unreadable("record"))?;
+        self.rows.insert(record_key(number), row).map_err(store_error)?;
+        Ok(())
+    }
+
+    fn flush(&self) -> Result<(), StoreError> {
+        self.db.flush().map_err(store_error)?;
+        self.file.sync_data().map_err(guard::failed)
+    }
+}
+
+fn record_key(number: u64) -> [u8; 9] {
+    let mut key = [RECORD; 9];
+    key[1..].copy_from_slice(&number.to_be_bytes());
+    key
 }
 
 /// The key of a row among those of all trees.
@@ -110,7 +192,12 @@ fn stored_key(tree: Tree, key: &[u8]) -> Vec<u8> {
 
 impl Store for SledStore {
     fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let value = self.database.rows.get(stored_key(tree, key)).map_err(store_error)?;
+        let key = stored_key(tree, key);
+        let latest = self.latest.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(changed) = latest.recent.get(&key) {
+            return Ok(changed.map(<[u8]>::to_vec));
+        }
+        let value = self.database.rows.get(key).map_err(store_error)?;
         Ok(value.map(|value| value.to_vec()))
     }
 
@@ -125,47 +212,39 @@ impl Store for SledStore {
         if from >= to {
             return Ok(Vec::new());
         }
-        let rows = self.database.rows.range(stored_key(tree, from)..stored_key(tree, to));
+        let range = stored_key(tree, from)..stored_key(tree, to);
+        let latest = self.latest.read().unwrap_or_else(PoisonError::into_inner);
+        let rows = self.database.rows.range(range.clone());
         let row = |row: sled::Result<(sled::IVec, sled::IVec)>| {
-            row.map(|(key, value)| (key[1..].to_vec(), value.to_vec())).map_err(store_error)
+            row.map(|(key, value)| (key.to_vec(), value.to_vec())).map_err(store_error)
         };
-        match order {
-            Order::Rising => rows.take(limit).map(row).collect(),
-            Order::Falling => rows.rev().take(limit).map(row).collect(),
-        }
+        let merged = match order {
+            Order::Rising => latest.recent.over(rows.map(row), range, order, limit),
+            Order::Falling => latest.recent.over(rows.rev().map(row), range, order, limit),
+        }?;
+        Ok(merged.into_iter().map(|(key, value)| (key[1..].to_vec(), value)).collect())
     }
 
     fn commit(&self, batch: Batch) -> Result<(), StoreError> {
-        let mut last = self.census.lock().unwrap_or_else(PoisonError::into_inner);
-        let database = &self.database;
-        let mut census = *last;
-        census.commits += 1;
         // Of two writes of one row the later counts.
-        let writes: BTreeMap<Vec<u8>, Option<Vec<u8>>> = batch
+        let changes: Changes = batch
             .writes
             .into_iter()
             .map(|(tree, key, value)| (stored_key(tree, &key), value))
             .collect();
-        let mut changes = sled::Batch::default();
-        for (key, value) in writes {
-            if let Some(before) = database.rows.get(&key).map_err(store_error)? {
-                census.remove(&key, &before);
-            }
-            match value {
-                Some(value) => {
-                    census.add(&key, &value);
-                    changes.insert(key, value);
-                }
-                None => changes.remove(key),
-            }
+        let mut latest = self.latest.write().unwrap_or_else(PoisonError::into_inner);
+        let number = latest.number + 1;
+        if latest.recent.has_room(recent::size(&changes)) {
+            self.database.record(number, &Record::of(&changes))?;
+            latest.recent.add(changes);
+        } else {
+            let mut all = latest.recent.take();
+            all.extend(changes);
+            latest.census = self.database.fold(all, latest.census, number)?;
         }
-        changes.insert(CENSUS_KEY, &census.to_bytes()[..]);
-        database.rows.apply_batch(changes).map_err(store_error)?;
-        database.db.flush().map_err(store_error)?;
-        database.file.sync_data().map_err(guard::failed)?;
-        self.guard.witness(census.commits)?;
-        *last = census;
-        Ok(())
+        latest.number = number;
+        self.database.flush()?;
+        self.guard.witness(number)
     }
 }
 
