@@ -161,3 +161,22 @@ fn many_commits_are_folded_into_their_rows_and_none_is_lost() {
     let rows = store.range(Tree::Journal, &[], &[0xff; 9], Order::Rising, 10_000).unwrap();
     assert_eq!(rows.len(), commits);
 }
+
+#[test]
+fn a_log_that_was_cut_is_refused_and_left_as_it_is() {
+    for folds in [false, true] {
+        let (folder, store) = on_disk();
+        let commits = if folds { recent::MAX_RECORDS + 30 } else { 60 };
+        for n in 0..commits {
+            commit(&store, vec![write(Tree::Message, &n.to_be_bytes(), Some(&[7; 400]))]);
+        }
+        drop(store);
+        let file = folder.path().join("db");
+        let mut bytes = std::fs::read(&file).unwrap();
+        bytes.truncate(bytes.iter().rposition(|byte| *byte != 0).unwrap() / 2);
+        std::fs::write(&file, &bytes).unwrap();
+        let opened = SledStore::open(folder.path());
+        assert!(matches!(opened, Err(StoreError::Corrupt(_))), "{opened:?}");
+        assert_eq!(std::fs::read(&file).unwrap(), bytes);
+    }
+}
