@@ -30,10 +30,17 @@ enum Command {
     Identity(Overrides),
 }
 
+/// What the log shows: `RUST_LOG`, or information. Whatever is asked for, the libraries that say
+/// where people are may only warn.
+fn log_filter() -> EnvFilter {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let quiet = ["libp2p=warn", "libp2p_kad=error", "quinn=warn", "yamux=warn", "sled=warn"];
+    let quiet = quiet.into_iter().filter_map(|directive| directive.parse().ok());
+    quiet.fold(filter, EnvFilter::add_directive)
+}
+
 fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("info,libp2p=warn,libp2p_kad=error,sled=warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_env_filter(log_filter()).with_writer(std::io::stderr).init();
     match execute(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
