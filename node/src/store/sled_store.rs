@@ -19,6 +19,8 @@ use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{PoisonError, RwLock};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use protocol::wire::{decode, encode};
 
@@ -30,6 +32,10 @@ use super::{Batch, Order, Row, Store, StoreError, Tree};
 const CACHE_BYTES: u64 = 32 << 20;
 /// The file that sled keeps its log in.
 const FILE: &str = "db";
+/// How long sled's threads may hold a store that was closed.
+const LETTING_GO: Duration = Duration::from_secs(2);
+/// How often it is looked whether they still do.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// The tree of sled's that has all of ours.
 const ROWS: &str = "rows";
 /// Before the numbers of commits in the keys of their records; no tree of ours has this number.
@@ -96,13 +102,20 @@ impl SledStore {
 
 impl Database {
     fn open(folder: &Path) -> Result<Self, StoreError> {
-        let db = sled::Config::new()
+        let config = sled::Config::new()
             .path(folder)
             .cache_capacity(CACHE_BYTES)
             .flush_every_ms(None)
-            .mode(sled::Mode::HighThroughput)
-            .open()
-            .map_err(store_error)?;
+            .mode(sled::Mode::HighThroughput);
+        let begun = Instant::now();
+        // The guard's lock is ours, so sled's can only be held by what a store that this process
+        // just closed has left on sled's own threads; they tell nobody when they let go.
+        let db = loop {
+            match config.open().map_err(store_error) {
+                Err(StoreError::InUse) if begun.elapsed() < LETTING_GO => thread::sleep(LOOK_AGAIN),
+                opened => break opened?,
+            }
+        };
         let rows = db.open_tree(ROWS).map_err(store_error)?;
         let file = File::open(folder.join(FILE)).map_err(guard::failed)?;
         Ok(Self { db, rows, file })
