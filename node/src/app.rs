@@ -108,6 +108,7 @@ pub async fn start(config: &NodeConfig) -> Result<RunningNode, StartError> {
         data_dir: config.data_dir.display().to_string(),
         suggested_relay: config.relays.first().cloned(),
         lan: config.lan,
+        confined: stays_on_this_machine(&config.listen),
     };
     let clock = SystemClock;
     let (engine, first) =

@@ -91,6 +91,8 @@ pub struct Settings {
     pub suggested_relay: Option<String>,
     /// Whether the local network is used for discovery.
     pub lan: bool,
+    /// Whether the node stays on its machine: then the loopback addresses of others are real ones.
+    pub confined: bool,
 }
 
 /// The engine.

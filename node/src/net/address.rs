@@ -144,6 +144,13 @@ fn of_v6(ip: Ipv6Addr) -> Reach {
     }
 }
 
+/// Whether an address means this machine, or this link, to whoever dials it.
+#[must_use]
+pub fn is_local(address: &Address) -> bool {
+    Multiaddr::try_from(address.0.to_vec())
+        .is_ok_and(|address| matches!(reach(&address), Reach::Loopback | Reach::Link))
+}
+
 /// Which way a connection to this address goes, before anything is known of hole punching.
 pub(super) fn path(remote: &Multiaddr) -> Path {
     if is_circuit(remote) {

@@ -1,7 +1,7 @@
 //! Contacts: people who were accepted, and how to reach them.
 
 use protocol::chat::Chat;
-use protocol::contact::{Address, ContactCard, MAX_NAME, displayable_name};
+use protocol::contact::{Address, ContactCard, MAX_NAME, RelayHome, displayable_name};
 use protocol::envelope::Content;
 use protocol::ids::{AccountId, ChatId};
 use protocol::invite::Kind;
@@ -12,7 +12,7 @@ use protocol::wire::Wire;
 use serde::{Deserialize, Serialize};
 
 use super::error::{ErrorKind, NotFound, Refusal};
-use super::{chat, outbox, presence, profile, queue, request, session};
+use super::{chat, outbox, presence, profile, queue, registration, request, session};
 use crate::engine::{Ctx, Event, Failure};
 use crate::net::{NetCommand, Path};
 use crate::store::{Order, StoreError, Tree};
@@ -91,7 +91,7 @@ pub(super) fn start(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
     for record in all(ctx)? {
         restore_lane(ctx, record.account, has_mailbox(&record.card))?;
         ctx.state.seen.insert(record.account, Seen::restore(record.last_seen));
-        know(ctx, record.account, &record.card);
+        know(ctx, record.account, &record.card)?;
         ctx.net(NetCommand::Connect(record.account));
     }
     Ok(())
@@ -291,8 +291,7 @@ pub fn reach(ctx: &mut Ctx<'_>, account: AccountId, card: &ContactCard) -> Resul
         Some(lane) => lane.set_mailbox(has_mailbox(card)),
         None => restore_lane(ctx, account, has_mailbox(card))?,
     }
-    know(ctx, account, card);
-    Ok(())
+    know(ctx, account, card)
 }
 
 /// Stores a contact.
@@ -320,12 +319,26 @@ pub(super) fn restore_lane(
     Ok(())
 }
 
-fn know(ctx: &mut Ctx<'_>, account: AccountId, card: &ContactCard) {
-    ctx.net(NetCommand::Know {
-        account,
-        addresses: card.addresses.clone(),
-        homes: card.homes.clone(),
-    });
+fn know(ctx: &mut Ctx<'_>, account: AccountId, card: &ContactCard) -> Result<(), StoreError> {
+    let homes = card.homes.iter().map(|home| told_home(ctx, home)).collect::<Result<_, _>>()?;
+    ctx.net(NetCommand::Know { account, addresses: card.addresses.clone(), homes });
+    Ok(())
+}
+
+/// A relay as somebody else names it. Of our own relay we know better; of another, an address on
+/// this machine would only make us poke at local services.
+///
+/// # Errors
+/// [`StoreError`] when our own relay cannot be read.
+pub fn told_home(ctx: &Ctx<'_>, home: &RelayHome) -> Result<RelayHome, StoreError> {
+    if let Some(ours) = registration::relay(ctx)?.filter(|ours| ours.relay == home.relay) {
+        return Ok(ours);
+    }
+    let mut told = home.clone();
+    if !ctx.state.settings.confined {
+        told.addresses.retain(|address| !crate::net::is_local(address));
+    }
+    Ok(told)
 }
 
 fn has_mailbox(card: &ContactCard) -> bool {

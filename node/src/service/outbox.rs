@@ -244,7 +244,7 @@ fn deposit(ctx: &mut Ctx<'_>, account: AccountId, orders: Vec<u64>) -> Result<()
             body,
         })
         .collect();
-    let relay = mailbox.home.clone();
+    let relay = contact::told_home(ctx, &mailbox.home)?;
     let answer = Answer::Deposit(account, relay.relay, orders);
     ctx.ask(answer, |ticket| NetCommand::Deposit { ticket, relay, deposits });
     Ok(())

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use node::net::{NetEvent, NetFailure, Path, Ticket};
+use protocol::contact::RelayHome;
 use protocol::ids::{AccountId, QueueId};
 use protocol::mailbox::wire::{CustodyReceipt, DepositRefusal, Item, MailboxRefusal, QueueSpec};
 use protocol::registration::wire::{RegisterRequest, RegisterResponse};
@@ -135,7 +136,8 @@ impl Purpose {
 /// What a node's network part knows: gone at its end.
 #[derive(Debug, Default)]
 pub(super) struct NetState {
-    pub(super) known: BTreeSet<AccountId>,
+    /// Whom it lets in, and the relays that they are said to have.
+    pub(super) known: BTreeMap<AccountId, Vec<RelayHome>>,
     pub(super) admits: bool,
     pub(super) connected: BTreeSet<AccountId>,
     /// The relays that it has to do with.

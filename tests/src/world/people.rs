@@ -6,6 +6,7 @@ use node::engine::{Ctx, Failure, Input};
 use node::service::registration::RegistrationRecord;
 use node::service::{self, ServiceError};
 use protocol::chat::{Author, Message, Position};
+use protocol::contact::RelayHome;
 use protocol::ids::{AccountId, ChatId, InviteId, MessageId};
 use protocol::invite::{Invite, Kind};
 use protocol::request::Request;
@@ -205,6 +206,13 @@ impl World {
         self.look(who, move |ctx| Ok(service::invite::get(ctx, invite)?)).expect("in the ledger")
     }
 
+    /// The relays over which a node would reach another's, as it told its network.
+    #[must_use]
+    pub fn homes(&self, who: Who, other: Who) -> Vec<RelayHome> {
+        let known = self.people[who.0].net.known.get(&self.account(other));
+        known.cloned().unwrap_or_default()
+    }
+
     /// Whether each has the other as a contact.
     pub fn are_contacts(&mut self, one: Who, other: Who) -> bool {
         self.has_contact(one, other) && self.has_contact(other, one)
@@ -219,7 +227,7 @@ impl World {
     /// Whether a person's node lets another's in.
     #[must_use]
     pub fn may_connect(&self, who: Who, to: Who) -> bool {
-        self.people[to.0].net.known.contains(&self.account(who))
+        self.people[to.0].net.known.contains_key(&self.account(who))
     }
 
     /// The name of the conversation of two people.

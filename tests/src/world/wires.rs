@@ -36,8 +36,8 @@ impl World {
 
     pub(super) fn command(&mut self, who: Who, command: NetCommand) {
         match command {
-            NetCommand::Know { account, .. } => {
-                self.people[who.0].net.known.insert(account);
+            NetCommand::Know { account, homes, .. } => {
+                self.people[who.0].net.known.insert(account, homes);
             }
             NetCommand::Forget(account) => self.forget(who, account),
             NetCommand::AdmitStrangers(admits) => self.people[who.0].net.admits = admits,
@@ -153,7 +153,7 @@ impl World {
         let net = &self.people[who.0].net;
         if net.connected.contains(&account) {
             self.tell(who, NetEvent::Connected { account, path: Path::Direct });
-        } else if net.known.contains(&account) {
+        } else if net.known.contains_key(&account) {
             self.ask_person(who, account, Ask::Connect, Purpose::Connect(account));
         } else {
             self.tell(who, NetEvent::Unreachable(account));
@@ -177,7 +177,7 @@ impl World {
     }
 
     fn ask_person(&mut self, who: Who, to: AccountId, ask: Ask, purpose: Purpose) {
-        let known = self.people[who.0].net.known.contains(&to);
+        let known = self.people[who.0].net.known.contains_key(&to);
         match self.person(to).filter(|_| known) {
             Some(peer) => self.ask(who.party(), peer.party(), ask, purpose),
             None => self.fail(who, who.party(), purpose, NetFailure::Unreachable),
@@ -250,7 +250,7 @@ impl World {
             return self.owe(who, from, call, Awaited::Items(answer));
         }
         let asker = self.people[from - RELAYS].account;
-        let knows = self.people[who.0].net.known.contains(&asker);
+        let knows = self.people[who.0].net.known.contains_key(&asker);
         let admitted = knows || (self.people[who.0].net.admits && matches!(ask, Ask::Invite(_)));
         if !admitted {
             let stranger = Packet::Answer(call, Answer::Stranger);
@@ -347,7 +347,7 @@ impl World {
     fn connected(&mut self, who: Who, account: AccountId) {
         let up = self.person(account).is_some_and(|peer| self.people[peer.0].engine.is_some());
         let net = &mut self.people[who.0].net;
-        if up && net.known.contains(&account) && net.connected.insert(account) {
+        if up && net.known.contains_key(&account) && net.connected.insert(account) {
             self.tell(who, NetEvent::Connected { account, path: Path::Direct });
         }
     }

@@ -6,8 +6,9 @@ use node::engine::Answer;
 use node::net::{NetCommand, NetEvent};
 use node::service;
 use protocol::chat::{DeliveryState, Message};
+use protocol::contact::RelayHome;
 use protocol::envelope::{Content, ReadUpTo, Text};
-use protocol::ids::{EnvelopeId, MessageId, QueueId};
+use protocol::ids::{EnvelopeId, MessageId, QueueId, RelayId};
 use protocol::mailbox::proof::custody;
 use protocol::mailbox::wire::Item;
 use protocol::receipt::DeliveryReceipt;
@@ -37,6 +38,29 @@ fn receipt_of(response: Option<EnvelopeResponse>) -> Vec<EnvelopeId> {
         Some(EnvelopeResponse::Durable { receipt }) => receipt.envelopes,
         other => panic!("no receipt: {other:?}"),
     }
+}
+
+/// A contact names relays on the reader's own machine, and wrong addresses for the reader's relay.
+#[test]
+fn a_relay_that_a_contact_names_is_dialled_neither_on_this_machine_nor_instead_of_ours() {
+    let mut w = World::seeded(41);
+    let (ada, eve) = w.contacts("ada", "eve");
+    let address = |text: &str| node::net::parse_address(text).unwrap();
+    let public = address("/ip4/203.0.113.7/tcp/4701");
+    let ours = w.look(ada, |ctx| Ok(service::registration::relay(ctx)?)).unwrap();
+    let known = w.account(ada);
+    let mut card = w.done(eve, move |ctx| Ok(service::profile::card_for(ctx, known, false)?));
+    let lie = RelayHome { relay: ours.relay, addresses: vec![public.clone()] };
+    let local = ["/ip4/127.0.0.1/tcp/6379", "/ip6/::1/tcp/22", "/ip4/169.254.169.254/tcp/80"];
+    let mut addresses: Vec<_> = local.into_iter().map(address).collect();
+    addresses.push(public.clone());
+    let other = RelayId([9; 32]);
+    card.homes = vec![lie, RelayHome { relay: other, addresses }];
+    card.version += 1;
+    let frame = sealed(&mut w, eve, ada, Outgoing::detached(Content::Card(card)));
+    w.inject(eve, ada, deliver(vec![frame]));
+    let known = w.homes(ada, eve);
+    assert_eq!(known, [ours, RelayHome { relay: other, addresses: vec![public] }]);
 }
 
 #[test]
