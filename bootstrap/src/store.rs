@@ -8,6 +8,8 @@ use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::error::StoreError;
 
@@ -15,6 +17,10 @@ use crate::error::StoreError;
 const FILE: &str = "db";
 /// Folder of the database in the data directory.
 const FOLDER: &str = "store";
+/// How long sled's threads may hold a database that was closed.
+const LETTING_GO: Duration = Duration::from_secs(2);
+/// How often it is looked whether they still do.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Page cache in bytes.
 const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -35,7 +41,7 @@ impl Database {
             sled::Config::new().path(&path).cache_capacity(CACHE_BYTES).flush_every_ms(None);
         // sled reports some damage by panicking while it recovers; nothing of ours is shared
         // with it at this point.
-        match catch_unwind(AssertUnwindSafe(|| config.open())) {
+        match catch_unwind(AssertUnwindSafe(|| open(&config))) {
             Ok(Ok(db)) => {
                 let opened = File::open(path.join(FILE)).map_err(sled::Error::from);
                 let file = opened.map_err(|error| in_words(&path, &error))?;
@@ -69,12 +75,28 @@ impl Database {
     }
 }
 
+/// Opens the database. Another relay may have it; but the threads of sled's that served one which this
+/// process just closed hold it a little longer, and tell nobody when they let go.
+fn open(config: &sled::Config) -> sled::Result<sled::Db> {
+    let begun = Instant::now();
+    loop {
+        match config.open() {
+            Err(error) if is_locked(&error) && begun.elapsed() < LETTING_GO => {
+                thread::sleep(LOOK_AGAIN);
+            }
+            opened => return opened,
+        }
+    }
+}
+
+fn is_locked(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(io) if io.to_string().contains("could not acquire lock"))
+}
+
 fn in_words(path: &Path, error: &sled::Error) -> StoreError {
     let path = path.to_path_buf();
     match error {
-        sled::Error::Io(io) if io.to_string().contains("could not acquire lock") => {
-            StoreError::Locked { path }
-        }
+        _ if is_locked(error) => StoreError::Locked { path },
         sled::Error::Io(io) if io.kind() == ErrorKind::StorageFull => StoreError::Full { path },
         sled::Error::Io(io) if io.kind() == ErrorKind::InvalidData => {
             StoreError::Damaged { path, detail: io.to_string() }
