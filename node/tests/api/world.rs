@@ -75,7 +75,10 @@ impl Server {
         let token =
             std::fs::read_to_string(folder.path().join("run/api-token")).expect("a token file");
         let port = running.address.port();
-        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+        // A connection each: the server ends the one whose body it refused, and to take that from
+        // the pool again is a race.
+        let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build();
+        let http = http.expect("a client");
         Self { running, port, token, folder, http, shutdown, _net: net }
     }
 
