@@ -24,6 +24,7 @@ pub mod config;
 pub mod error;
 mod health;
 pub mod identity;
+pub mod log;
 mod mailbox;
 pub mod peer;
 pub mod pin;

@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use bootstrap::config::Overrides;
 use bootstrap::{Config, Relay, RelayError, RelayIdentity, peer};
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
 /// A Kith relay: registration, mailboxes and circuits
 #[derive(Debug, Parser)]
@@ -30,17 +32,10 @@ enum Command {
     Identity(Overrides),
 }
 
-/// What the log shows: `RUST_LOG`, or information. Whatever is asked for, the libraries that say
-/// where people are may only warn.
-fn log_filter() -> EnvFilter {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let quiet = ["libp2p=warn", "libp2p_kad=error", "quinn=warn", "yamux=warn", "sled=warn"];
-    let quiet = quiet.into_iter().filter_map(|directive| directive.parse().ok());
-    quiet.fold(filter, EnvFilter::add_directive)
-}
-
 fn main() -> ExitCode {
-    tracing_subscriber::fmt().with_env_filter(log_filter()).with_writer(std::io::stderr).init();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(layer.with_filter(bootstrap::log::discreet(filter))).init();
     match execute(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -8,7 +8,7 @@
 //! * What cannot be opened is left as it is, and the message says what to do.
 //! * Whatever ends first ends the rest: a node without its network or its engine is no node.
 
-mod demo;
+pub mod demo;
 mod vault;
 
 use std::io::{self, IsTerminal};
@@ -27,7 +27,6 @@ use crate::handle::Node;
 use crate::net::{self, NetCommand, NetConfig, NetHandle};
 use crate::store::{SealedStore, SledStore, StoreError};
 
-pub use demo::run_demo;
 pub use vault::VaultError;
 
 /// Network events that wait for the engine. When it is full, the network pauses.
@@ -228,18 +227,13 @@ async fn host_relay(config: &mut NodeConfig) -> Result<bootstrap::RelayHandle, S
 /// # Errors
 /// When the filter is none.
 fn init_log(filter: &str) -> anyhow::Result<()> {
-    use tracing_subscriber::EnvFilter;
-    let mut filter = EnvFilter::try_new(filter)?;
-    // Whatever is asked for, these say where people are: they may only warn.
-    for library in ["libp2p", "quinn", "yamux", "hickory", "multistream_select"] {
-        filter = filter.add_directive(format!("{library}=warn").parse()?);
-    }
+    use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _};
+    let filter = bootstrap::log::discreet(EnvFilter::try_new(filter)?);
     // Colours are for a person who looks on, not for a file.
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let layer = tracing_subscriber::fmt::layer()
         .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr)
-        .finish();
+        .with_writer(io::stderr);
+    let subscriber = tracing_subscriber::registry().with(layer.with_filter(filter));
     // A process that runs several nodes sets it up with the first.
     let _ = tracing::subscriber::set_global_default(subscriber);
     Ok(())

@@ -77,7 +77,10 @@ fn config_of(options: &DemoConfig, folder: &Path, name: &str, relay: &str) -> No
 }
 
 /// Registers a person through the real OTP path, unless they are there already.
-async fn enter(node: &Node, relay: &str, name: &str, identifier: &str) -> anyhow::Result<()> {
+///
+/// # Errors
+/// When the relay shows no code, as one that is not for development does not, or refuses.
+pub async fn enter(node: &Node, relay: &str, name: &str, identifier: &str) -> anyhow::Result<()> {
     let current = node.registration().current().await?;
     let here = current.relay.is_some_and(|summary| summary.address == relay);
     if !here || current.state != RegistrationState::Registered {
@@ -93,8 +96,11 @@ async fn enter(node: &Node, relay: &str, name: &str, identifier: &str) -> anyhow
     Ok(())
 }
 
-/// Makes the two contacts of each other, the way two people would.
-async fn connect(ada: &Node, ben: &Node) -> anyhow::Result<()> {
+/// Makes the two contacts of each other, the way two people would, unless Ada has a contact.
+///
+/// # Errors
+/// When a step of theirs is refused, or a node stops.
+pub async fn connect(ada: &Node, ben: &Node) -> anyhow::Result<()> {
     if !ada.contacts().list().await?.is_empty() {
         return Ok(());
     }

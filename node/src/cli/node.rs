@@ -38,7 +38,9 @@ pub(super) async fn demo(demo: Demo, global: &Global) -> Result<(), CliError> {
         ui_dir: demo.ui_dir,
         log,
     };
-    crate::app::run_demo(options).await.map_err(|error| CliError::Failed(format!("{error:#}")))
+    crate::app::demo::run_demo(options)
+        .await
+        .map_err(|error| CliError::Failed(format!("{error:#}")))
 }
 
 /// `kith version`.

@@ -5,10 +5,8 @@ use std::path::Path;
 
 use anyhow::Context;
 use bootstrap::{Relay, RelayHandle};
-use node::api::dto::{EventBody, InviteKind, RequestState};
-use node::app::{self, RunningNode};
+use node::app::{self, RunningNode, demo};
 use node::config::NodeConfig;
-use node::handle::{EventFeed, Node};
 use tokio::runtime::Handle;
 
 use crate::Transport;
@@ -36,9 +34,9 @@ impl People {
         let theirs = config(folder, "ben", transport);
         let ben = elsewhere.spawn(async move { app::start(&theirs).await }).await??;
         for (node, name) in [(&ada.node, "Ada"), (&ben.node, "Ben")] {
-            register(node, &address, name).await?;
+            demo::enter(node, &address, name, &format!("{name}@example.org")).await?;
         }
-        meet(&ada.node, &ben.node).await?;
+        demo::connect(&ada.node, &ben.node).await?;
         let chats = ada.node.chats().list().await?;
         let chat = chats.first().context("no conversation")?.id.clone();
         Ok(Self { ada, ben, relay, chat })
@@ -71,37 +69,4 @@ fn config(folder: &Path, profile: &str, transport: Transport) -> NodeConfig {
         host_relay: false,
         log: "off".to_owned(),
     }
-}
-
-async fn register(node: &Node, relay: &str, name: &str) -> anyhow::Result<()> {
-    let identifier = format!("{}@example.org", name.to_lowercase());
-    let challenge = node.registration().challenge(Some(relay.to_owned()), identifier, None).await?;
-    let code = challenge.development_code.context("a development relay shows its codes")?;
-    node.registration().verify(&challenge.id, &code).await?;
-    node.profile().update(Some(name.to_owned()), None).await?;
-    Ok(())
-}
-
-async fn meet(ada: &Node, ben: &Node) -> anyhow::Result<()> {
-    let mut at_ada = ada.events().subscribe(None).await?;
-    let mut at_ben = ben.events().subscribe(None).await?;
-    let invite = ada.invites().create(InviteKind::InPerson, String::new(), None).await?;
-    ben.invites().redeem(&invite.text.context("a new invite has a code")?).await?;
-    let request = loop {
-        if let EventBody::RequestChanged(request) = next(&mut at_ada).await?
-            && request.state == RequestState::Held
-        {
-            break request;
-        }
-    };
-    ada.requests().accept(&request.id).await?;
-    loop {
-        if let EventBody::ContactChanged(_) = next(&mut at_ben).await? {
-            return Ok(());
-        }
-    }
-}
-
-async fn next(feed: &mut EventFeed) -> anyhow::Result<EventBody> {
-    Ok(feed.next().await.context("a node stopped")?.body)
 }

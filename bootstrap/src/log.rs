@@ -1,0 +1,48 @@
+//! What a log may say.
+
+use tracing::Subscriber;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{FilterExt, Targets};
+use tracing_subscriber::layer::Filter;
+use tracing_subscriber::registry::LookupSpan;
+
+/// `asked`, in which the libraries that say where people are may only warn, even one that is asked
+/// for by its name.
+pub fn discreet<S>(asked: EnvFilter) -> impl Filter<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    asked.and(quiet())
+}
+
+fn quiet() -> Targets {
+    Targets::new()
+        .with_default(LevelFilter::TRACE)
+        .with_target("libp2p", LevelFilter::WARN)
+        // It warns of knowing nobody, as every relay and node does at first.
+        .with_target("libp2p_kad", LevelFilter::ERROR)
+        .with_target("quinn", LevelFilter::WARN)
+        .with_target("yamux", LevelFilter::WARN)
+        .with_target("hickory", LevelFilter::WARN)
+        .with_target("multistream_select", LevelFilter::WARN)
+        .with_target("sled", LevelFilter::WARN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracing::Level;
+
+    #[test]
+    fn libraries_name_no_address_and_our_own_words_are_free() {
+        let quiet = quiet();
+        for library in ["libp2p_swarm", "libp2p_tcp::provider", "quinn_proto", "hickory_proto"] {
+            assert!(!quiet.would_enable(library, &Level::INFO), "{library}");
+            assert!(quiet.would_enable(library, &Level::WARN), "{library}");
+        }
+        assert!(!quiet.would_enable("libp2p_kad::behaviour", &Level::WARN));
+        assert!(quiet.would_enable("bootstrap::relay", &Level::TRACE));
+        assert!(quiet.would_enable("node::net", &Level::TRACE));
+    }
+}
