@@ -3,7 +3,10 @@
 //! 1. Inputs are commands of this person's clients, events of the network, and the clock.
 //! 2. [`Engine::step`] runs a batch of them through the services, each on one working context.
 //! 3. Everything they changed is committed in one transaction, and flushed.
-//! 4. Only then do the effects happen: network commands, replies, hints to subscribers.
+//! 4. Only then do the effects happen: network commands, replies, news to those who follow.
+//!
+//! A step of which a crash may take everything back, because the contact says it again, is flushed
+//! with a later one ([`FLUSH_WITHIN`]); its news are told at once.
 //!
 //! # Invariants
 //! * Nothing is sent or acknowledged before the commit that it speaks of is on the disk.
@@ -13,6 +16,7 @@
 
 mod ctx;
 pub(crate) mod journal;
+mod news;
 pub(crate) mod state;
 mod task;
 
@@ -25,6 +29,7 @@ use rand::CryptoRng;
 
 pub use ctx::{Ctx, Effect, Failure};
 pub use journal::{Event, JournalRow, MAX_JOURNAL_AGE, MAX_JOURNAL_ROWS};
+pub use news::News;
 pub use state::{Answer, State};
 pub use task::{Clock, EngineHandle, NetSink, SystemClock, spawn};
 
@@ -34,6 +39,9 @@ use crate::store::{SealedStore, StoreError};
 
 /// Most inputs that share one commit.
 pub const MAX_BATCH: usize = 256;
+
+/// How long a step that may be undone waits for its flush, in milliseconds.
+pub const FLUSH_WITHIN: u64 = 100;
 
 /// A command of a client: what it does is what it is.
 pub type Command = Box<dyn FnOnce(&mut Ctx<'_>) -> Result<(), StoreError> + Send>;
@@ -46,6 +54,14 @@ pub enum Input {
     Net(NetEvent),
     /// Time passed.
     Tick,
+}
+
+impl Input {
+    /// Whether it comes again should a crash undo what it did. Frames that a contact signed for are
+    /// sent again then, and signed for again.
+    fn comes_again(&self) -> bool {
+        matches!(self, Self::Net(NetEvent::EnvelopeDone { .. }))
+    }
 }
 
 impl std::fmt::Debug for Input {
@@ -101,6 +117,15 @@ pub struct Engine {
     store: SealedStore,
     account: Arc<Account>,
     state: State,
+    unflushed: Option<Unflushed>,
+}
+
+/// What was applied and waits for its flush.
+#[derive(Clone, Copy, Debug)]
+struct Unflushed {
+    since: Timestamp,
+    /// The last journal row that is on the disk.
+    seq: u64,
 }
 
 impl Engine {
@@ -116,9 +141,13 @@ impl Engine {
         rng: &mut dyn CryptoRng,
     ) -> Result<(Self, Vec<Effect>), StoreError> {
         let account = Arc::new(service::identity::open_or_create(&store, now, rng)?);
-        let state = State::new(settings, now, journal::last_seq(&store)?);
-        let mut engine = Self { store, account, state };
-        let effects = engine.transact(now, rng, service::start)?;
+        let state = State::new(settings, now, journal::resume(&store)?);
+        let mut engine = Self { store, account, state, unflushed: None };
+        let effects = engine.transact(now, rng, |ctx| {
+            ctx.delete(journal::stopped_key(ctx.store()));
+            service::start(ctx)?;
+            Ok(Lasting::Now)
+        })?;
         Ok((engine, effects))
     }
 
@@ -128,47 +157,91 @@ impl Engine {
         &self.account
     }
 
-    /// Runs a batch of inputs, commits, and returns what has to happen now.
+    /// Whether anybody follows what happens from here on.
+    pub fn follow(&mut self, followed: bool) {
+        self.state.followed = followed;
+    }
+
+    /// Runs a batch of inputs, commits, and returns what has to happen now. Inputs are taken one
+    /// after the other: those that come meanwhile may join the batch, at most [`MAX_BATCH`].
     ///
     /// # Errors
     /// [`StoreError`] when the commit failed. The engine must not be used again.
     pub fn step(
         &mut self,
-        inputs: Vec<Input>,
+        inputs: impl IntoIterator<Item = Input>,
         now: Timestamp,
         rng: &mut dyn CryptoRng,
     ) -> Result<Vec<Effect>, StoreError> {
         self.transact(now, rng, |ctx| {
-            for input in inputs {
+            let mut lasting = Lasting::Later;
+            for input in inputs.into_iter().take(MAX_BATCH) {
+                if !input.comes_again() {
+                    lasting = Lasting::Now;
+                }
                 match input {
                     Input::Command(command) => command(ctx)?,
                     Input::Net(event) => service::on_net_event(ctx, event)?,
                     Input::Tick => {}
                 }
             }
-            service::on_time(ctx)
+            service::on_time(ctx)?;
+            Ok(lasting)
         })
     }
 
     /// When the engine wants to be stepped even if nothing happens.
     #[must_use]
     pub fn next_deadline(&self, now: Timestamp) -> Option<Timestamp> {
-        self.state.next_deadline(now)
+        let flush = self.unflushed.map(|unflushed| unflushed.since.plus(FLUSH_WITHIN));
+        self.state.next_deadline(now).into_iter().chain(flush).min()
+    }
+
+    /// Puts everything on the disk, and leaves word that no crash ended this run.
+    ///
+    /// # Errors
+    /// [`StoreError`] when that failed.
+    pub fn stop(self, rng: &mut dyn CryptoRng) -> Result<(), StoreError> {
+        self.store.commit([journal::stopped(&self.store, self.state.seq)?], rng)
     }
 
     fn transact(
         &mut self,
         now: Timestamp,
         rng: &mut dyn CryptoRng,
-        work: impl FnOnce(&mut Ctx<'_>) -> Result<(), StoreError>,
+        work: impl FnOnce(&mut Ctx<'_>) -> Result<Lasting, StoreError>,
     ) -> Result<Vec<Effect>, StoreError> {
         let account = Arc::clone(&self.account);
+        let before = self.state.seq;
         let mut ctx = Ctx::new(&self.store, &account, &mut self.state, now, rng);
-        work(&mut ctx)?;
+        let lasting = work(&mut ctx)?;
         let (changes, effects) = ctx.finish()?;
-        if !changes.is_empty() {
-            self.store.commit(changes, rng)?;
+        let changed = !changes.is_empty();
+        if changed {
+            self.store.apply(changes, rng)?;
+            self.unflushed.get_or_insert(Unflushed { since: now, seq: before });
+        }
+        let needs_disk = lasting == Lasting::Now || effects.iter().any(Effect::needs_disk);
+        if changed && needs_disk || self.flush_is_due(now) {
+            self.store.flush()?;
+            self.unflushed = None;
         }
         Ok(effects)
     }
+
+    fn flush_is_due(&self, now: Timestamp) -> bool {
+        self.unflushed.is_some_and(|unflushed| {
+            now.since(unflushed.since) >= FLUSH_WITHIN
+                || self.state.seq - unflushed.seq >= journal::MAX_UNFLUSHED_ROWS
+        })
+    }
+}
+
+/// When what a step did has to be on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lasting {
+    /// Before its effects.
+    Now,
+    /// Within [`FLUSH_WITHIN`]: should it be lost, it comes again.
+    Later,
 }

@@ -12,11 +12,13 @@ use rand::CryptoRng;
 
 use super::Account;
 use super::journal::{self, Event, JournalRow};
+use super::news::{MAX_BUILT, News};
 use super::state::{Answer, State};
-use crate::api::dto::EventBody;
+use crate::api::dto::{self, EventBody};
 use crate::net::{NetCommand, Ticket};
 use crate::service::{Refusal, ServiceError};
 use crate::store::{Change, Key, Order, SealedStore, StoreError, Tree, stored};
+use crate::view;
 
 /// What happens after the commit.
 pub enum Effect {
@@ -24,10 +26,17 @@ pub enum Effect {
     Net(NetCommand),
     /// An answer to whoever waits for it.
     Reply(Box<dyn FnOnce() + Send>),
-    /// The journal has grown up to here.
-    Journal(u64),
+    /// To those who follow.
+    News(News),
     /// To subscribers who are there; to nobody later.
     Volatile(EventBody),
+}
+
+impl Effect {
+    /// Whether it tells somebody who may not be told anything that a crash undoes.
+    pub(super) fn needs_disk(&self) -> bool {
+        matches!(self, Self::Net(_) | Self::Reply(_))
+    }
 }
 
 impl std::fmt::Debug for Effect {
@@ -35,7 +44,7 @@ impl std::fmt::Debug for Effect {
         match self {
             Self::Net(command) => f.debug_tuple("Net").field(command).finish(),
             Self::Reply(_) => f.write_str("Reply(..)"),
-            Self::Journal(seq) => write!(f, "Journal({seq})"),
+            Self::News(news) => write!(f, "News({}..={})", news.first, news.last),
             Self::Volatile(event) => write!(f, "Volatile({})", event.name()),
         }
     }
@@ -86,6 +95,8 @@ pub struct Ctx<'a> {
     /// Changes told in this step that need no second telling.
     told: BTreeSet<Named>,
     effects: Vec<Effect>,
+    /// What was told in this step, from row `first_seq + 1` on.
+    emitted: Vec<Event>,
     first_seq: u64,
 }
 
@@ -121,6 +132,7 @@ impl<'a> Ctx<'a> {
             read: RefCell::default(),
             told: BTreeSet::new(),
             effects: Vec::new(),
+            emitted: Vec::new(),
             first_seq,
         }
     }
@@ -128,6 +140,10 @@ impl<'a> Ctx<'a> {
     /// Time and randomness for a pure machine.
     pub fn cx(&mut self) -> Cx<'_> {
         Cx { now: self.now, rng: self.rng }
+    }
+
+    pub(super) fn store(&self) -> &'a SealedStore {
+        self.store
     }
 
     /// The key of one row.
@@ -297,7 +313,9 @@ impl<'a> Ctx<'a> {
         }
         let seq = self.state.seq + 1;
         let key = journal::key(self.store, seq);
-        self.put(key, &JournalRow { at: self.now, event })?;
+        let row = JournalRow { at: self.now, event };
+        self.put(key, &row)?;
+        self.emitted.push(row.event);
         self.state.seq = seq;
         Ok(())
     }
@@ -338,10 +356,27 @@ impl<'a> Ctx<'a> {
                 None => self.delete(key),
             }
         }
-        if self.state.seq != self.first_seq {
-            self.effects.push(Effect::Journal(self.state.seq));
+        if let Some(news) = self.news()? {
+            self.effects.push(Effect::News(news));
         }
         Ok((self.overlay.into_iter().collect(), self.effects))
+    }
+
+    fn news(&self) -> Result<Option<News>, StoreError> {
+        if self.emitted.is_empty() {
+            return Ok(None);
+        }
+        let built = self.state.followed && self.emitted.len() <= MAX_BUILT;
+        let events = built.then(|| {
+            let numbered = (self.first_seq + 1..).zip(&self.emitted);
+            let event = |(seq, event)| {
+                let body = view::event(self, event).transpose()?;
+                Some(body.map(|body| dto::Event::durable(seq, body)))
+            };
+            numbered.filter_map(event).collect::<Result<Vec<_>, StoreError>>()
+        });
+        let (first, last) = (self.first_seq + 1, self.state.seq);
+        Ok(Some(News { first, last, events: events.transpose()? }))
     }
 
     fn merged<T: Wire>(

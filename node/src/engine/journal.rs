@@ -8,12 +8,15 @@ use protocol::time::{DAY, Timestamp};
 use protocol::wire::Wire;
 use serde::{Deserialize, Serialize};
 
-use crate::store::{Key, Order, SealedStore, StoreError, Tree};
+use crate::store::{Change, Key, Order, SealedStore, StoreError, Tree, stored};
 
 /// Oldest row that is kept.
 pub const MAX_JOURNAL_AGE: u64 = 7 * DAY;
 /// Most rows that are kept.
 pub const MAX_JOURNAL_ROWS: u64 = 100_000;
+/// Fewer rows than this may be told and not yet on the disk. A start after a crash leaves out so
+/// many numbers: whoever was told a row that is gone finds a gap, and begins anew.
+pub(super) const MAX_UNFLUSHED_ROWS: u64 = 1_000;
 
 /// Something that changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,7 +78,34 @@ pub(crate) fn seq_of(key: &Key) -> u64 {
     key.order().try_into().map(u64::from_be_bytes).unwrap_or(0)
 }
 
-pub(super) fn last_seq(store: &SealedStore) -> Result<u64, StoreError> {
+/// With which row the node stopped, so that its next start knows of no crash.
+#[derive(Debug, Serialize, Deserialize)]
+struct Stopped {
+    seq: u64,
+}
+
+impl Wire for Stopped {
+    const LIMIT: usize = 16;
+}
+
+pub(super) fn stopped_key(store: &SealedStore) -> Key {
+    store.key(Tree::Meta, b"stopped", &[])
+}
+
+/// What a stop at row `seq` leaves behind.
+pub(super) fn stopped(store: &SealedStore, seq: u64) -> Result<Change, StoreError> {
+    Ok((stopped_key(store), Some(stored(Tree::Meta, &Stopped { seq })?)))
+}
+
+/// After which row this start goes on.
+pub(super) fn resume(store: &SealedStore) -> Result<u64, StoreError> {
+    let last = last_seq(store)?;
+    let stopped: Option<Stopped> = store.get(&stopped_key(store))?;
+    let crashed = last > 0 && stopped.is_none_or(|stopped| stopped.seq != last);
+    Ok(if crashed { last + MAX_UNFLUSHED_ROWS } else { last })
+}
+
+fn last_seq(store: &SealedStore) -> Result<u64, StoreError> {
     let all = (&0u64.to_be_bytes()[..], &u64::MAX.to_be_bytes()[..]);
     let last: Vec<(Key, JournalRow)> = store.range((Tree::Journal, &[]), all, Order::Falling, 1)?;
     Ok(last.first().map_or(0, |(key, _)| seq_of(key)))

@@ -107,6 +107,8 @@ pub struct State {
     pub started_at: Timestamp,
     /// The last journal row.
     pub seq: u64,
+    /// Whether anybody follows what happens.
+    pub followed: bool,
     /// Open sessions.
     pub sessions: SessionCache,
     /// Outbox lanes, by contact.
@@ -164,6 +166,7 @@ impl State {
             settings,
             started_at: now,
             seq,
+            followed: false,
             sessions: SessionCache::default(),
             lanes: BTreeMap::new(),
             next_order: 1,

@@ -1,14 +1,15 @@
 //! The engine's task: it gathers inputs, steps the engine, and performs the effects.
 
 use std::collections::VecDeque;
+use std::iter;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use protocol::time::Timestamp;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::{Account, Command, Effect, Engine, Input, MAX_BATCH};
+use super::{Account, Command, Effect, Engine, Input, News};
 use crate::api::dto::EventBody;
 use crate::net::{NetCommand, NetEvent};
 use crate::store::StoreError;
@@ -17,6 +18,8 @@ use crate::store::StoreError;
 const MAX_COMMANDS: usize = 1_024;
 /// Most volatile events that a slow subscriber may be behind; it then misses the oldest.
 const MAX_VOLATILE: usize = 256;
+/// Most news that a slow subscriber may be behind; it then reads the journal.
+const MAX_NEWS: usize = 64;
 /// Longest sleep: a jump of the wall clock is noticed after this.
 const MAX_SLEEP: Duration = Duration::from_secs(15);
 
@@ -48,7 +51,7 @@ impl Clock for SystemClock {
 #[derive(Clone, Debug)]
 pub struct EngineHandle {
     commands: mpsc::Sender<Command>,
-    journal: watch::Receiver<u64>,
+    news: broadcast::Sender<Arc<News>>,
     volatile: broadcast::Sender<EventBody>,
     account: Arc<Account>,
 }
@@ -73,10 +76,10 @@ impl EngineHandle {
         self.commands.send(command).await.map_err(|_| Stopped)
     }
 
-    /// The number of the last journal row, and its changes.
+    /// How the journal grows from now on.
     #[must_use]
-    pub fn journal(&self) -> watch::Receiver<u64> {
-        self.journal.clone()
+    pub fn news(&self) -> broadcast::Receiver<Arc<News>> {
+        self.news.subscribe()
     }
 
     /// Events that are told to whoever is there.
@@ -95,15 +98,15 @@ pub fn spawn(
     shutdown: CancellationToken,
 ) -> (EngineHandle, tokio::task::JoinHandle<Result<(), StoreError>>) {
     let (commands, inbox) = mpsc::channel(MAX_COMMANDS);
-    let (journal, journal_reader) = watch::channel(engine.state.seq);
+    let (news, _) = broadcast::channel(MAX_NEWS);
     let (volatile, _) = broadcast::channel(MAX_VOLATILE);
     let handle = EngineHandle {
         commands,
-        journal: journal_reader,
+        news: news.clone(),
         volatile: volatile.clone(),
         account: Arc::clone(engine.account()),
     };
-    let outputs = Outputs { journal, volatile, sink: net.1, waiting: VecDeque::new() };
+    let outputs = Outputs { news, volatile, sink: net.1, waiting: VecDeque::new() };
     let work = run(engine, first, clock, (inbox, net.0), outputs, shutdown);
     // A thread of its own: a step waits for the disk, and to leave a worker thread and come back
     // for every step costs more than the step.
@@ -119,7 +122,7 @@ pub trait NetSink: Send + Sync + 'static {
 }
 
 struct Outputs<S> {
-    journal: watch::Sender<u64>,
+    news: broadcast::Sender<Arc<News>>,
     volatile: broadcast::Sender<EventBody>,
     sink: S,
     /// Commands that the network could not take yet, in order: [`MAX_WAITING`] and what one step
@@ -133,10 +136,8 @@ impl<S: NetSink> Outputs<S> {
             match effect {
                 Effect::Net(command) => self.waiting.push_back(command),
                 Effect::Reply(reply) => reply(),
-                Effect::Journal(seq) => {
-                    self.journal.send_replace(seq);
-                }
                 // Nobody listening is the normal state of a node without a tab.
+                Effect::News(news) => drop(self.news.send(Arc::new(news))),
                 Effect::Volatile(event) => drop(self.volatile.send(event)),
             }
         }
@@ -159,42 +160,48 @@ impl<S: NetSink> Outputs<S> {
 
 async fn run<S: NetSink>(
     mut engine: Engine,
-    first: Vec<Effect>,
+    beginning: Vec<Effect>,
     clock: Arc<dyn Clock>,
     (mut commands, mut events): (mpsc::Receiver<Command>, mpsc::Receiver<NetEvent>),
     mut outputs: Outputs<S>,
     shutdown: CancellationToken,
 ) -> Result<(), StoreError> {
-    outputs.perform(first);
+    outputs.perform(beginning);
     loop {
-        let mut inputs = Vec::new();
         let now = clock.now();
         let longest = if outputs.waiting.is_empty() { MAX_SLEEP } else { HAND_OVER_AGAIN };
         let sleep = engine
             .next_deadline(now)
             .map_or(longest, |deadline| Duration::from_millis(deadline.since(now)).min(longest));
-        tokio::select! { biased;
-            () = shutdown.cancelled() => return Ok(()),
-            Some(command) = commands.recv(), if outputs.has_room() => inputs.push(Input::Command(command)),
-            Some(event) = events.recv() => inputs.push(Input::Net(event)),
-            () = tokio::time::sleep(sleep) => inputs.push(Input::Tick),
-        }
-        while inputs.len() < MAX_BATCH {
-            // Both queues get their share of a batch.
-            let taken = outputs.has_room().then(|| commands.try_recv().ok()).flatten();
-            let command = taken.map(Input::Command);
-            let event = events.try_recv().ok().map(Input::Net);
-            if command.is_none() && event.is_none() {
-                break;
-            }
-            inputs.extend(command.into_iter().chain(event));
-        }
-        let now = clock.now();
-        let effects = engine.step(inputs, now, &mut rand::rng())?;
+        let first = tokio::select! { biased;
+            () = shutdown.cancelled() => break,
+            Some(command) = commands.recv(), if outputs.has_room() => Input::Command(command),
+            Some(event) = events.recv() => Input::Net(event),
+            () = tokio::time::sleep(sleep) => Input::Tick,
+        };
+        engine.follow(outputs.news.receiver_count() > 0);
+        let clients = outputs.has_room().then_some(&mut commands);
+        let inputs = iter::once(first).chain(waiting(clients, &mut events));
+        let effects = engine.step(inputs, clock.now(), &mut rand::rng())?;
         outputs.perform(effects);
         // Nobody is left who could want or bring anything: the node was dropped, not stopped.
         if commands.is_closed() && events.is_closed() {
-            return Ok(());
+            break;
         }
     }
+    engine.stop(&mut rand::rng())
+}
+
+/// What waits in both queues, in turns, so that each gets its share of a batch.
+fn waiting<'q>(
+    mut clients: Option<&'q mut mpsc::Receiver<Command>>,
+    events: &'q mut mpsc::Receiver<NetEvent>,
+) -> impl Iterator<Item = Input> + 'q {
+    let mut next_is_event = true;
+    iter::from_fn(move || {
+        next_is_event = !next_is_event;
+        let mut event = || events.try_recv().ok().map(Input::Net);
+        let mut command = || Some(Input::Command(clients.as_mut()?.try_recv().ok()?));
+        if next_is_event { event().or_else(command) } else { command().or_else(event) }
+    })
 }

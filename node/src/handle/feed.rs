@@ -1,12 +1,14 @@
 //! Events as a client follows them: the journal first, then what happens.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use tokio::sync::{broadcast, watch};
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
 
 use super::{Events, Node, Result};
 use crate::api::dto::{Event, EventBody};
-use crate::engine::{Ctx, JournalRow, journal};
+use crate::engine::{Ctx, JournalRow, News, journal};
 use crate::service::ServiceError;
 use crate::store::{Order, StoreError, Tree};
 use crate::view;
@@ -21,16 +23,16 @@ impl Events<'_> {
     /// [`ServiceError`] when the node has stopped.
     pub async fn subscribe(&self, since: Option<u64>) -> Result<EventFeed> {
         let node = self.0.clone();
-        // Subscribed before the journal is read, so that nothing falls in between.
-        let volatile = node.engine.volatile();
-        let journal = node.engine.journal();
+        // Before it is asked where the journal stands, so that nothing falls in between.
+        let (news, volatile) = (node.engine.news(), node.engine.volatile());
         let last = self.0.view(|ctx| Ok(ctx.cursor())).await?;
         let read_up_to = since.unwrap_or(last);
         Ok(EventFeed {
             node,
-            journal,
+            news,
             volatile,
             read_up_to,
+            behind: read_up_to < last,
             cursor: last,
             pending: VecDeque::new(),
             lagged: false,
@@ -43,9 +45,12 @@ impl Events<'_> {
 #[derive(Debug)]
 pub struct EventFeed {
     node: Node,
-    journal: watch::Receiver<u64>,
+    news: broadcast::Receiver<Arc<News>>,
     volatile: broadcast::Receiver<EventBody>,
+    /// The last journal row that is, or was, in `pending`.
     read_up_to: u64,
+    /// Whether there are rows after it that are to be read in the journal.
+    behind: bool,
     cursor: u64,
     pending: VecDeque<Event>,
     lagged: bool,
@@ -76,59 +81,81 @@ impl EventFeed {
                 return Some(Event::reset());
             }
             if let Some(event) = self.pending.pop_front() {
-                if let Some(seq) = event.seq {
-                    self.read_up_to = seq;
-                }
                 return Some(event);
             }
-            if *self.journal.borrow_and_update() > self.read_up_to {
+            if self.behind {
                 self.read_journal().await.ok()?;
                 continue;
             }
-            tokio::select! {
-                changed = self.journal.changed() => changed.ok()?,
+            tokio::select! { biased;
+                news = self.news.recv() => match news {
+                    Ok(news) => self.take(&news),
+                    Err(RecvError::Lagged(_)) => self.behind = true,
+                    Err(RecvError::Closed) => return None,
+                },
                 event = self.volatile.recv() => match event {
                     Ok(event) => return Some(Event::volatile(event)),
-                    Err(broadcast::error::RecvError::Lagged(_)) => {
+                    Err(RecvError::Lagged(_)) => {
                         self.lagged = true;
                         return None;
                     }
-                    Err(broadcast::error::RecvError::Closed) => return None,
+                    Err(RecvError::Closed) => return None,
                 },
             }
         }
     }
 
+    fn take(&mut self, news: &News) {
+        if news.last <= self.read_up_to {
+            return;
+        }
+        match &news.events {
+            Some(events) if news.first <= self.read_up_to + 1 => {
+                let known = Some(self.read_up_to);
+                self.pending.extend(events.iter().filter(|event| event.seq > known).cloned());
+                self.read_up_to = news.last;
+            }
+            _ => self.behind = true,
+        }
+    }
+
     async fn read_journal(&mut self) -> std::result::Result<(), ServiceError> {
         let after = self.read_up_to;
-        let (events, last, whole) = self.node.view(move |ctx| rows(ctx, after)).await?;
-        if whole {
-            // Rows whose thing is gone tell nothing, and still count as read.
-            self.read_up_to = if events.is_empty() { last } else { self.read_up_to };
-            self.pending = events;
-        } else {
-            self.reset = true;
-            self.read_up_to = last;
+        let page = self.node.view(move |ctx| rows(ctx, after)).await?;
+        self.behind = page.full;
+        self.read_up_to = page.last;
+        match page.whole {
+            true => self.pending = page.events,
+            false => self.reset = true,
         }
         Ok(())
     }
 }
 
-/// Events after a row, the last row read, and whether none between was pruned.
-fn rows(
-    ctx: &Ctx<'_>,
-    after: u64,
-) -> std::result::Result<(VecDeque<Event>, u64, bool), StoreError> {
+/// Rows of the journal, as they were read.
+struct Page {
+    events: VecDeque<Event>,
+    /// The last row.
+    last: u64,
+    /// Whether there may be more.
+    full: bool,
+    /// Whether none before them is missing.
+    whole: bool,
+}
+
+fn rows(ctx: &Ctx<'_>, after: u64) -> std::result::Result<Page, StoreError> {
     let from = after.saturating_add(1).to_be_bytes();
     let span = (&from[..], &u64::MAX.to_be_bytes()[..]);
     let rows: Vec<(_, JournalRow)> = ctx.range((Tree::Journal, &[]), span, Order::Rising, PAGE)?;
     let first = rows.first().map_or(after + 1, |(key, _)| journal::seq_of(key));
     let last = rows.last().map_or(after, |(key, _)| journal::seq_of(key));
+    let full = rows.len() == PAGE;
     let mut events = VecDeque::new();
     for (key, row) in rows {
+        // A row whose thing is gone tells nothing, and still counts as read.
         if let Some(body) = view::event(ctx, &row.event)? {
             events.push_back(Event::durable(journal::seq_of(&key), body));
         }
     }
-    Ok((events, last, first == after + 1))
+    Ok(Page { events, last, full, whole: first == after + 1 })
 }

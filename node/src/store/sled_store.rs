@@ -2,8 +2,8 @@
 //!
 //! All trees are in one tree of sled's, told apart by the first byte of a row's key.
 //!
-//! 1. A commit is one row, the record of its changes, and a flush before it returns. Reads look
-//!    through what the records say ([`Recent`]) before they look into the rows.
+//! 1. What is applied is one row, the record of its changes. Reads look through what the records
+//!    say ([`Recent`]) before they look into the rows.
 //! 2. When many records wait, or a commit is too large for one, one batch of sled's folds them into
 //!    the rows: changed rows, the census, and the records' own deletion, all or nothing.
 //! 3. Opening counts the rows, compares with the census of the last fold, and reads the records since.
@@ -160,15 +160,18 @@ impl Database {
     ) -> Result<Census, StoreError> {
         let mut batch = sled::Batch::default();
         for (key, value) in changes {
-            if let Some(before) = self.rows.get(&key).map_err(store_error)? {
-                census.remove(&key, &before);
+            let before = self.rows.get(&key).map_err(store_error)?;
+            if let Some(before) = &before {
+                census.remove(&key, before);
             }
             match value {
                 Some(value) => {
                     census.add(&key, &value);
                     batch.insert(key, value);
                 }
-                None => batch.remove(key),
+                None if before.is_some() => batch.remove(key),
+                // Written and deleted since the last fold: it never had a row.
+                None => {}
             }
         }
         for folded in census.commits + 1..number {
@@ -238,7 +241,7 @@ impl Store for SledStore {
         Ok(merged.into_iter().map(|(key, value)| (key[1..].to_vec(), value)).collect())
     }
 
-    fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+    fn apply(&self, batch: Batch) -> Result<(), StoreError> {
         // Of two writes of one row the later counts.
         let changes: Changes = batch
             .writes
@@ -256,6 +259,11 @@ impl Store for SledStore {
             latest.census = self.database.fold(all, latest.census, number)?;
         }
         latest.number = number;
+        Ok(())
+    }
+
+    fn flush(&self) -> Result<(), StoreError> {
+        let number = self.latest.read().unwrap_or_else(PoisonError::into_inner).number;
         self.database.flush()?;
         self.guard.witness(number)
     }

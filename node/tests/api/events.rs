@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
+use node::engine::{Clock, Effect, Engine, Event, Input, SystemClock};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use crate::world::{Answer, Server};
+use crate::world::{Answer, Profile, Server};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -115,6 +116,44 @@ async fn a_cursor_from_elsewhere_is_answered_with_a_reset() {
     let (mut socket, _) = follow(&server, Some(1_000_000)).await;
     assert_eq!(hear(&mut socket).await, Ok(json!({"type": "reset"})));
     assert_eq!(hear(&mut socket).await, Err(4205));
+}
+
+/// The number of a row that this engine tells of.
+fn told(engine: &mut Engine) -> u64 {
+    let tell = Input::Command(Box::new(|ctx| ctx.emit(Event::MeChanged)));
+    let effects = engine.step([tell], SystemClock.now(), &mut rand::rng()).expect("a step");
+    let news = effects.into_iter().find_map(|effect| match effect {
+        Effect::News(news) => Some(news.last),
+        _ => None,
+    });
+    news.expect("news")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_told_something_that_a_crash_undid_begins_anew() {
+    let profile = Profile::new();
+    let (mut engine, _) = profile.engine();
+    let seq = told(&mut engine);
+    // No word of a stop: the rows that it may have told of and lost are not known.
+    drop(engine);
+    let server = Server::of(&profile).await;
+    for since in [seq, seq + 1, seq + 999] {
+        let (mut socket, _) = follow(&server, Some(since)).await;
+        invite(&server).await;
+        assert_eq!(hear(&mut socket).await, Ok(json!({"type": "reset"})), "after {since}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tab_outlives_a_node_that_was_stopped() {
+    let profile = Profile::new();
+    let (mut engine, _) = profile.engine();
+    let seq = told(&mut engine);
+    engine.stop(&mut rand::rng()).expect("it stops");
+    let server = Server::of(&profile).await;
+    let (mut socket, _) = follow(&server, Some(seq)).await;
+    let id = invite(&server).await;
+    assert_eq!(hear(&mut socket).await.expect("an event")["data"]["id"], id);
 }
 
 #[tokio::test(flavor = "multi_thread")]

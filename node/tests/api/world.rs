@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crypto::Secret;
 use crypto::vault::{KdfParams, Unlock, Vault};
 use node::api::{self, ApiConfig, RunningApi};
-use node::engine::{Clock, Engine, NetSink, Settings, SystemClock, spawn};
+use node::engine::{Clock, Effect, Engine, NetSink, Settings, SystemClock, spawn};
 use node::handle::Node;
 use node::net::NetCommand;
 use node::store::{MemoryStore, SealedStore};
@@ -44,16 +44,34 @@ impl Drop for Server {
     }
 }
 
+/// What outlives a run of a node, in memory.
+pub(crate) struct Profile {
+    store: Arc<MemoryStore>,
+    vault: Vault,
+}
+
+impl Profile {
+    pub(crate) fn new() -> Self {
+        let mut rng = rand::rng();
+        let key = Secret::random(&mut rng);
+        let vault = Vault::create(Unlock::DeviceKey(&key), KdfParams::default(), &mut rng);
+        Self { store: Arc::default(), vault: vault.expect("a vault") }
+    }
+
+    /// A run of it.
+    pub(crate) fn engine(&self) -> (Engine, Vec<Effect>) {
+        let store = SealedStore::new(Arc::clone(&self.store) as _, &self.vault);
+        let settings = Settings { profile: "test".into(), ..Settings::default() };
+        Engine::start(store, settings, SystemClock.now(), &mut rand::rng()).expect("a store")
+    }
+}
+
 /// A node in memory.
-fn offline_node(shutdown: &CancellationToken) -> (Node, mpsc::Sender<node::net::NetEvent>) {
-    let mut rng = rand::rng();
-    let key = Secret::random(&mut rng);
-    let vault =
-        Vault::create(Unlock::DeviceKey(&key), KdfParams::default(), &mut rng).expect("a vault");
-    let store = SealedStore::new(Arc::new(MemoryStore::default()), &vault);
-    let settings = Settings { profile: "test".into(), ..Settings::default() };
-    let (engine, first) =
-        Engine::start(store, settings, SystemClock.now(), &mut rng).expect("a fresh store");
+fn offline_node(
+    profile: &Profile,
+    shutdown: &CancellationToken,
+) -> (Node, mpsc::Sender<node::net::NetEvent>) {
+    let (engine, first) = profile.engine();
     let (sender, events) = mpsc::channel(8);
     let (handle, _task) =
         spawn(engine, first, Arc::new(SystemClock), (events, Nowhere), shutdown.clone());
@@ -62,8 +80,12 @@ fn offline_node(shutdown: &CancellationToken) -> (Node, mpsc::Sender<node::net::
 
 impl Server {
     pub(crate) async fn start() -> Self {
+        Self::of(&Profile::new()).await
+    }
+
+    pub(crate) async fn of(profile: &Profile) -> Self {
         let shutdown = CancellationToken::new();
-        let (node, net) = offline_node(&shutdown);
+        let (node, net) = offline_node(profile, &shutdown);
         let folder = tempfile::tempdir().expect("a folder");
         let config = ApiConfig {
             profile: "test".into(),

@@ -1,6 +1,7 @@
 //! A crash after any commit, before any of its effects.
 
 use kith_tests::world::{Who, World};
+use node::engine::FLUSH_WITHIN;
 use protocol::chat::DeliveryState;
 use protocol::request::State;
 use protocol::time::{HOUR, MINUTE, SECOND};
@@ -82,6 +83,26 @@ fn a_crash_after_any_commit_and_before_its_effects_loses_nothing() {
         crashes += usize::from(w.has_crashed());
     }
     assert!(crashes > 40, "only {crashes} crash points of {steps} steps were reached");
+}
+
+#[test]
+fn a_delivery_that_a_crash_undid_is_signed_for_again() {
+    let mut w = World::seeded(3);
+    let (ada, ben) = w.contacts("ada", "ben");
+    w.settle();
+    w.say(ada, ben, "hello").unwrap();
+    while w.deliveries(ada, ben) != [DeliveryState::Delivered] {
+        w.run_for(FLUSH_WITHIN / 10);
+    }
+    w.restart(ada);
+    assert_eq!(w.deliveries(ada, ben), [DeliveryState::Queued], "it was not on the disk yet");
+    assert!(w.run_until(MINUTE, |w| w.deliveries(ada, ben) == [DeliveryState::Delivered]));
+    assert_eq!(w.texts(ben, ada), ["hello"]);
+
+    w.run_for(FLUSH_WITHIN);
+    w.restart(ada);
+    assert_eq!(w.deliveries(ada, ben), [DeliveryState::Delivered]);
+    assert_eq!(w.waiting(ada, ben), 0);
 }
 
 #[test]
