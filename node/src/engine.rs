@@ -5,8 +5,8 @@
 //! 3. Everything they changed is committed in one transaction, and flushed.
 //! 4. Only then do the effects happen: network commands, replies, news to those who follow.
 //!
-//! A step of which a crash may take everything back, because the contact says it again, is flushed
-//! with a later one ([`FLUSH_WITHIN`]); its news are told at once.
+//! A step of which a crash may take everything back, because the contact says it again, is committed
+//! together with a later one ([`COMMIT_WITHIN`]); its news are told at once.
 //!
 //! # Invariants
 //! * Nothing is sent or acknowledged before the commit that it speaks of is on the disk.
@@ -27,8 +27,9 @@ use protocol::ids::AccountId;
 use protocol::time::Timestamp;
 use rand::CryptoRng;
 
+use ctx::{Changes, Finished};
 pub use ctx::{Ctx, Effect, Failure};
-pub use journal::{Event, JournalRow, MAX_JOURNAL_AGE, MAX_JOURNAL_ROWS};
+pub use journal::{Event, JournalRow, MAX_JOURNAL_AGE, MAX_JOURNAL_EVENTS};
 pub use news::News;
 pub use state::{Answer, State};
 pub use task::{Clock, EngineHandle, NetSink, SystemClock, spawn};
@@ -38,10 +39,10 @@ use crate::service;
 use crate::store::{SealedStore, StoreError};
 
 /// Most inputs that share one commit.
-pub const MAX_BATCH: usize = 256;
+pub const MAX_BATCH: usize = 32;
 
-/// How long a step that may be undone waits for its flush, in milliseconds.
-pub const FLUSH_WITHIN: u64 = 100;
+/// How long the changes of a step that comes again wait for a commit, in milliseconds.
+pub const COMMIT_WITHIN: u64 = 100;
 
 /// A command of a client: what it does is what it is.
 pub type Command = Box<dyn FnOnce(&mut Ctx<'_>) -> Result<(), StoreError> + Send>;
@@ -117,15 +118,21 @@ pub struct Engine {
     store: SealedStore,
     account: Arc<Account>,
     state: State,
-    unflushed: Option<Unflushed>,
+    uncommitted: Option<Uncommitted>,
 }
 
-/// What was applied and waits for its flush.
-#[derive(Clone, Copy, Debug)]
-struct Unflushed {
+/// Changes that later steps read, and that a crash undoes.
+struct Uncommitted {
     since: Timestamp,
-    /// The last journal row that is on the disk.
+    /// The number of the last event before them.
     seq: u64,
+    changes: Changes,
+}
+
+impl std::fmt::Debug for Uncommitted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Uncommitted").field("since", &self.since).finish_non_exhaustive()
+    }
 }
 
 impl Engine {
@@ -142,7 +149,7 @@ impl Engine {
     ) -> Result<(Self, Vec<Effect>), StoreError> {
         let account = Arc::new(service::identity::open_or_create(&store, now, rng)?);
         let state = State::new(settings, now, journal::resume(&store)?);
-        let mut engine = Self { store, account, state, unflushed: None };
+        let mut engine = Self { store, account, state, uncommitted: None };
         let effects = engine.transact(now, rng, |ctx| {
             ctx.delete(journal::stopped_key(ctx.store()));
             service::start(ctx)?;
@@ -193,8 +200,8 @@ impl Engine {
     /// When the engine wants to be stepped even if nothing happens.
     #[must_use]
     pub fn next_deadline(&self, now: Timestamp) -> Option<Timestamp> {
-        let flush = self.unflushed.map(|unflushed| unflushed.since.plus(FLUSH_WITHIN));
-        self.state.next_deadline(now).into_iter().chain(flush).min()
+        let commit = self.uncommitted.as_ref().map(|waits| waits.since.plus(COMMIT_WITHIN));
+        self.state.next_deadline(now).into_iter().chain(commit).min()
     }
 
     /// Puts everything on the disk, and leaves word that no crash ended this run.
@@ -202,7 +209,9 @@ impl Engine {
     /// # Errors
     /// [`StoreError`] when that failed.
     pub fn stop(self, rng: &mut dyn CryptoRng) -> Result<(), StoreError> {
-        self.store.commit([journal::stopped(&self.store, self.state.seq)?], rng)
+        let waits = self.uncommitted.into_iter().flat_map(|waits| waits.changes);
+        let word = journal::stopped(&self.store, self.state.seq)?;
+        self.store.commit(waits.chain([word]), rng)
     }
 
     fn transact(
@@ -212,28 +221,27 @@ impl Engine {
         work: impl FnOnce(&mut Ctx<'_>) -> Result<Lasting, StoreError>,
     ) -> Result<Vec<Effect>, StoreError> {
         let account = Arc::clone(&self.account);
-        let before = self.state.seq;
-        let mut ctx = Ctx::new(&self.store, &account, &mut self.state, now, rng);
+        let (since, seq, before) = match self.uncommitted.take() {
+            Some(waits) => (waits.since, waits.seq, waits.changes),
+            None => (now, self.state.seq, Changes::new()),
+        };
+        let mut ctx = Ctx::new(&self.store, &account, &mut self.state, now, rng, before);
         let lasting = work(&mut ctx)?;
-        let (changes, effects) = ctx.finish()?;
-        let changed = !changes.is_empty();
-        if changed {
-            self.store.apply(changes, rng)?;
-            self.unflushed.get_or_insert(Unflushed { since: now, seq: before });
+        let Finished { changes, changed, sealed, effects } = ctx.finish()?;
+        // What was sealed must be on the disk before it, or what follows on its session, leaves.
+        let needs_disk =
+            lasting == Lasting::Now || sealed || effects.iter().any(Effect::needs_disk);
+        let due =
+            now.since(since) >= COMMIT_WITHIN || self.state.seq - seq >= journal::MAX_UNCOMMITTED;
+        if changes.is_empty() {
+            return Ok(effects);
         }
-        let needs_disk = lasting == Lasting::Now || effects.iter().any(Effect::needs_disk);
-        if changed && needs_disk || self.flush_is_due(now) {
-            self.store.flush()?;
-            self.unflushed = None;
+        if changed && needs_disk || due {
+            self.store.commit(changes, rng)?;
+        } else {
+            self.uncommitted = Some(Uncommitted { since, seq, changes });
         }
         Ok(effects)
-    }
-
-    fn flush_is_due(&self, now: Timestamp) -> bool {
-        self.unflushed.is_some_and(|unflushed| {
-            now.since(unflushed.since) >= FLUSH_WITHIN
-                || self.state.seq - unflushed.seq >= journal::MAX_UNFLUSHED_ROWS
-        })
     }
 }
 
@@ -242,6 +250,6 @@ impl Engine {
 enum Lasting {
     /// Before its effects.
     Now,
-    /// Within [`FLUSH_WITHIN`]: should it be lost, it comes again.
+    /// Within [`COMMIT_WITHIN`]: should it be lost, it comes again.
     Later,
 }

@@ -1,8 +1,7 @@
 //! The node's store: trees of sealed values behind one trait.
 //!
 //! # Invariants
-//! * [`Store::apply`] is atomic over all trees. What was applied is durable with the next
-//!   [`Store::flush`], and [`Store::commit`] is both.
+//! * [`Store::commit`] is atomic over all trees, and durable when it returns.
 //! * Nothing reaches a [`Store`] unsealed but the order of keys within one conversation or lane.
 //!
 //! The engine is the only writer. See `docs/ARCHITECTURE.md` and `docs/protocol/` for what the
@@ -162,26 +161,10 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         limit: usize,
     ) -> Result<Vec<Row>, StoreError>;
 
-    /// Applies all of `batch` or nothing. Every read sees it; a crash before the next
-    /// [`flush`](Self::flush) may undo it, never without what was applied after it.
+    /// Applies all of `batch` or nothing; when it returns, it is on the disk.
     ///
     /// # Errors
     /// [`StoreError`] when nothing, or an unknown part that the next open rolls back, was
     /// written.
-    fn apply(&self, batch: Batch) -> Result<(), StoreError>;
-
-    /// When it returns, everything that was applied is on the disk.
-    ///
-    /// # Errors
-    /// [`StoreError`] when that is not known.
-    fn flush(&self) -> Result<(), StoreError>;
-
-    /// Applies all of `batch` or nothing; when it returns, it is on the disk.
-    ///
-    /// # Errors
-    /// Those of [`apply`](Self::apply) and [`flush`](Self::flush).
-    fn commit(&self, batch: Batch) -> Result<(), StoreError> {
-        self.apply(batch)?;
-        self.flush()
-    }
+    fn commit(&self, batch: Batch) -> Result<(), StoreError>;
 }

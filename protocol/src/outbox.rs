@@ -50,8 +50,9 @@ pub const CUSTODY_MARGIN: u64 = 12 * HOUR;
 pub const LIFE: u64 = 30 * DAY;
 /// Keeping time asked of a relay, seconds.
 pub const TTL_SECONDS: u32 = 14 * 24 * 3600;
-/// Most frames in one batch.
-pub const MAX_BATCH: usize = 64;
+/// Most frames in one batch: enough to share a commit and a round trip, and few enough that one side
+/// works on the next while the other works on this.
+pub const MAX_BATCH: usize = 32;
 /// Most bytes in one batch.
 pub const MAX_BATCH_BYTES: usize = 160 * 1024;
 /// Most parcels waiting for one contact; sending more is refused.

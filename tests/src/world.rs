@@ -11,7 +11,7 @@
 //! * The same seed and the same acts give the same world.
 //! * The relays and the network part admit whom the real ones admit: contacts that an engine
 //!   named, and strangers while it says so, for invites only.
-//! * Nothing of a node but what its store flushed outlives [`World::stop`] and [`World::crash_in`].
+//! * Nothing of a node but its store outlives [`World::stop`] and [`World::crash_in`].
 //!
 //! Simulated are the sockets and the relay's shell. Engines, stores, crypto and the relay's
 //! machines are the real ones.
@@ -213,12 +213,11 @@ impl World {
         self.drain();
     }
 
-    /// Ends a person's node as a power cut does: nothing but what its store flushed is left, and
-    /// nobody is told but by their broken connections.
+    /// Ends a person's node as a power cut does: nothing but its store is left, and nobody is told
+    /// but by their broken connections.
     pub fn stop(&mut self, who: Who) {
         let person = &mut self.people[who.0];
         person.engine = None;
-        person.store.crash();
         person.inbox.clear();
         person.replies.clear();
         let connected = std::mem::take(&mut person.net).connected;

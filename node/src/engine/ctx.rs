@@ -11,13 +11,13 @@ use protocol::wire::Wire;
 use rand::CryptoRng;
 
 use super::Account;
-use super::journal::{self, Event, JournalRow};
+use super::journal::{self, Event, JournalRow, MAX_ROW};
 use super::news::{MAX_BUILT, News};
 use super::state::{Answer, State};
 use crate::api::dto::{self, EventBody};
 use crate::net::{NetCommand, Ticket};
 use crate::service::{Refusal, ServiceError};
-use crate::store::{Change, Key, Order, SealedStore, StoreError, Tree, stored};
+use crate::store::{Key, Order, SealedStore, StoreError, Tree, stored};
 use crate::view;
 
 /// What happens after the commit.
@@ -33,9 +33,13 @@ pub enum Effect {
 }
 
 impl Effect {
-    /// Whether it tells somebody who may not be told anything that a crash undoes.
+    /// Whether it tells somebody who may not be told anything that a crash undoes. Frames need
+    /// nothing more: the step that sealed them was committed by itself.
     pub(super) fn needs_disk(&self) -> bool {
-        matches!(self, Self::Net(_) | Self::Reply(_))
+        match self {
+            Self::Net(NetCommand::Envelope { .. }) | Self::News(_) | Self::Volatile(_) => false,
+            Self::Net(_) | Self::Reply(_) => true,
+        }
     }
 }
 
@@ -72,7 +76,20 @@ impl<E: Refusal> From<E> for Failure {
 }
 
 type Value = Option<zeroize::Zeroizing<Vec<u8>>>;
-type Overlay = BTreeMap<Key, Value>;
+/// Rows as they are to be; `None` is a deletion.
+pub(super) type Changes = BTreeMap<Key, Value>;
+
+/// What a step leaves to be done.
+pub(super) struct Finished {
+    /// Everything that is not committed, of this step and before it.
+    pub(super) changes: Changes,
+    /// Whether any of it is of this step.
+    pub(super) changed: bool,
+    /// Whether this step sealed a frame, or used a session.
+    pub(super) sealed: bool,
+    /// What happens then.
+    pub(super) effects: Vec<Effect>,
+}
 
 /// Most rows that a step remembers having read.
 const MAX_REMEMBERED: usize = 1_024;
@@ -88,14 +105,16 @@ pub struct Ctx<'a> {
     /// What is known but not stored.
     pub state: &'a mut State,
     store: &'a SealedStore,
-    overlay: Overlay,
+    overlay: Changes,
+    changed: bool,
+    sealed: bool,
     /// Rows as they were read: the inputs of one step are often about the same few things, and
     /// nobody else writes meanwhile.
-    read: RefCell<Overlay>,
+    read: RefCell<Changes>,
     /// Changes told in this step that need no second telling.
     told: BTreeSet<Named>,
     effects: Vec<Effect>,
-    /// What was told in this step, from row `first_seq + 1` on.
+    /// What was told in this step, from number `first_seq + 1` on.
     emitted: Vec<Event>,
     first_seq: u64,
 }
@@ -120,6 +139,7 @@ impl<'a> Ctx<'a> {
         state: &'a mut State,
         now: Timestamp,
         rng: &'a mut dyn CryptoRng,
+        uncommitted: Changes,
     ) -> Self {
         let first_seq = state.seq;
         Self {
@@ -128,7 +148,9 @@ impl<'a> Ctx<'a> {
             account,
             state,
             store,
-            overlay: Overlay::new(),
+            overlay: uncommitted,
+            changed: false,
+            sealed: false,
             read: RefCell::default(),
             told: BTreeSet::new(),
             effects: Vec::new(),
@@ -250,17 +272,20 @@ impl<'a> Ctx<'a> {
     /// [`StoreError`] when the value exceeds its bound.
     pub fn put<T: Wire>(&mut self, key: Key, value: &T) -> Result<(), StoreError> {
         let value = stored(key.tree(), value)?;
-        self.overlay.insert(key, Some(value));
+        self.put_bytes(key, value);
         Ok(())
     }
 
     /// Writes bytes that have a codec of their own.
     pub fn put_bytes(&mut self, key: Key, value: zeroize::Zeroizing<Vec<u8>>) {
+        self.changed = true;
+        self.sealed |= matches!(key.tree(), Tree::Session | Tree::Frame);
         self.overlay.insert(key, Some(value));
     }
 
     /// Deletes a row at the end of this step.
     pub fn delete(&mut self, key: Key) {
+        self.changed = true;
         self.overlay.insert(key, None);
     }
 
@@ -299,25 +324,17 @@ impl<'a> Ctx<'a> {
     }
 
     /// Tells subscribers, now and later.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the row exceeds its bound.
-    pub fn emit(&mut self, event: Event) -> Result<(), StoreError> {
+    pub fn emit(&mut self, event: Event) {
         let told = match event {
             Event::ChatChanged(chat) => Some(Named::Chat(chat)),
             Event::MessageChanged(message) => Some(Named::Message(message)),
             _ => None,
         };
         if told.is_some_and(|told| !self.told.insert(told)) {
-            return Ok(());
+            return;
         }
-        let seq = self.state.seq + 1;
-        let key = journal::key(self.store, seq);
-        let row = JournalRow { at: self.now, event };
-        self.put(key, &row)?;
-        self.emitted.push(row.event);
-        self.state.seq = seq;
-        Ok(())
+        self.emitted.push(event);
+        self.state.seq += 1;
     }
 
     /// Tells subscribers who are there now.
@@ -347,7 +364,7 @@ impl<'a> Ctx<'a> {
         self.state.seq
     }
 
-    pub(super) fn finish(mut self) -> Result<(Vec<Change>, Vec<Effect>), StoreError> {
+    pub(super) fn finish(mut self) -> Result<Finished, StoreError> {
         for account in self.state.sessions.take_dirty() {
             let bytes = self.state.sessions.to_bytes(account)?;
             let key = self.key(Tree::Session, &account.0, &[]);
@@ -359,7 +376,21 @@ impl<'a> Ctx<'a> {
         if let Some(news) = self.news()? {
             self.effects.push(Effect::News(news));
         }
-        Ok((self.overlay.into_iter().collect(), self.effects))
+        self.put_journal()?;
+        let Self { overlay: changes, changed, sealed, effects, .. } = self;
+        Ok(Finished { changes, changed, sealed, effects })
+    }
+
+    fn put_journal(&mut self) -> Result<(), StoreError> {
+        let mut emitted = std::mem::take(&mut self.emitted).into_iter();
+        let mut seq = self.first_seq;
+        while seq < self.state.seq {
+            let events: Vec<Event> = emitted.by_ref().take(MAX_ROW).collect();
+            seq += events.len() as u64;
+            let key = journal::key(self.store, seq);
+            self.put(key, &JournalRow { at: self.now, events })?;
+        }
+        Ok(())
     }
 
     fn news(&self) -> Result<Option<News>, StoreError> {

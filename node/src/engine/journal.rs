@@ -12,11 +12,13 @@ use crate::store::{Change, Key, Order, SealedStore, StoreError, Tree, stored};
 
 /// Oldest row that is kept.
 pub const MAX_JOURNAL_AGE: u64 = 7 * DAY;
-/// Most rows that are kept.
-pub const MAX_JOURNAL_ROWS: u64 = 100_000;
-/// Fewer rows than this may be told and not yet on the disk. A start after a crash leaves out so
-/// many numbers: whoever was told a row that is gone finds a gap, and begins anew.
-pub(super) const MAX_UNFLUSHED_ROWS: u64 = 1_000;
+/// Most events that are kept.
+pub const MAX_JOURNAL_EVENTS: u64 = 100_000;
+/// Most events in one row.
+pub(super) const MAX_ROW: usize = 32;
+/// Fewer events than this may be told and not yet committed. A start after a crash leaves out so
+/// many numbers: whoever was told an event that is gone finds a gap, and begins anew.
+pub(super) const MAX_UNCOMMITTED: u64 = 1_000;
 
 /// Something that changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,31 +56,38 @@ pub enum Event {
     },
 }
 
-/// A journal row.
+/// A journal row: what one step told, or a part of it. Its number is that of its last event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalRow {
     /// When, by this node's clock.
     pub at: Timestamp,
-    /// What.
-    pub event: Event,
+    /// What; at least one event, at most [`MAX_ROW`].
+    pub events: Vec<Event>,
+}
+
+impl JournalRow {
+    /// Its events with their numbers; `last` is that of the row.
+    pub(crate) fn numbered(&self, last: u64) -> impl Iterator<Item = (u64, &Event)> {
+        (last + 1 - self.events.len() as u64..).zip(&self.events)
+    }
 }
 
 impl Wire for JournalRow {
-    const LIMIT: usize = 2 * 1024;
+    const LIMIT: usize = MAX_ROW * 2 * 1024;
 }
 
-/// The key of row `seq`.
+/// The key of the row with this number.
 pub(super) fn key(store: &SealedStore, seq: u64) -> Key {
     store.key(Tree::Journal, &[], &seq.to_be_bytes())
 }
 
-/// The number of a journal row, from its key.
+/// The number of a journal row's last event, from its key.
 #[must_use]
 pub(crate) fn seq_of(key: &Key) -> u64 {
     key.order().try_into().map(u64::from_be_bytes).unwrap_or(0)
 }
 
-/// With which row the node stopped, so that its next start knows of no crash.
+/// With which number the node stopped, so that its next start knows of no crash.
 #[derive(Debug, Serialize, Deserialize)]
 struct Stopped {
     seq: u64,
@@ -92,17 +101,17 @@ pub(super) fn stopped_key(store: &SealedStore) -> Key {
     store.key(Tree::Meta, b"stopped", &[])
 }
 
-/// What a stop at row `seq` leaves behind.
+/// What a stop at number `seq` leaves behind.
 pub(super) fn stopped(store: &SealedStore, seq: u64) -> Result<Change, StoreError> {
     Ok((stopped_key(store), Some(stored(Tree::Meta, &Stopped { seq })?)))
 }
 
-/// After which row this start goes on.
+/// After which number this start goes on.
 pub(super) fn resume(store: &SealedStore) -> Result<u64, StoreError> {
     let last = last_seq(store)?;
     let stopped: Option<Stopped> = store.get(&stopped_key(store))?;
     let crashed = last > 0 && stopped.is_none_or(|stopped| stopped.seq != last);
-    Ok(if crashed { last + MAX_UNFLUSHED_ROWS } else { last })
+    Ok(if crashed { last + MAX_UNCOMMITTED } else { last })
 }
 
 fn last_seq(store: &SealedStore) -> Result<u64, StoreError> {

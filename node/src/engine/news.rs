@@ -8,11 +8,11 @@ pub(super) const MAX_BUILT: usize = 128;
 /// The journal has grown.
 #[derive(Clone, Debug)]
 pub struct News {
-    /// The first new row.
+    /// The number of the first new event.
     pub first: u64,
-    /// The last one.
+    /// That of the last one.
     pub last: u64,
-    /// What the rows name, as it is after the step; `None` when the journal is to be read. A row
-    /// whose thing is gone has none.
+    /// What they name, as it is after the step; `None` when the journal is to be read. An event
+    /// whose thing is gone is left out.
     pub events: Option<Vec<dto::Event>>,
 }

@@ -131,10 +131,15 @@ struct Outputs<S> {
 }
 
 impl<S: NetSink> Outputs<S> {
-    fn perform(&mut self, effects: Vec<Effect>) {
+    /// What goes to the network goes first: it has the longest way.
+    fn perform(&mut self, mut effects: Vec<Effect>) {
+        effects.sort_by_key(|effect| !matches!(effect, Effect::Net(_)));
         for effect in effects {
             match effect {
-                Effect::Net(command) => self.waiting.push_back(command),
+                Effect::Net(command) => {
+                    self.waiting.push_back(command);
+                    self.hand_over();
+                }
                 Effect::Reply(reply) => reply(),
                 // Nobody listening is the normal state of a node without a tab.
                 Effect::News(news) => drop(self.news.send(Arc::new(news))),

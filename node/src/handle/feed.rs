@@ -13,7 +13,7 @@ use crate::service::ServiceError;
 use crate::store::{Order, StoreError, Tree};
 use crate::view;
 
-/// Most journal rows that are read at once.
+/// Most journal rows that are read at once, and events from which on no further row is.
 const PAGE: usize = 200;
 
 impl Events<'_> {
@@ -47,9 +47,9 @@ pub struct EventFeed {
     node: Node,
     news: broadcast::Receiver<Arc<News>>,
     volatile: broadcast::Receiver<EventBody>,
-    /// The last journal row that is, or was, in `pending`.
+    /// The number of the last event that is, or was, in `pending`.
     read_up_to: u64,
-    /// Whether there are rows after it that are to be read in the journal.
+    /// Whether there are events after it that are to be read in the journal.
     behind: bool,
     cursor: u64,
     pending: VecDeque<Event>,
@@ -135,7 +135,7 @@ impl EventFeed {
 /// Rows of the journal, as they were read.
 struct Page {
     events: VecDeque<Event>,
-    /// The last row.
+    /// The number of the last event.
     last: u64,
     /// Whether there may be more.
     full: bool,
@@ -147,15 +147,24 @@ fn rows(ctx: &Ctx<'_>, after: u64) -> std::result::Result<Page, StoreError> {
     let from = after.saturating_add(1).to_be_bytes();
     let span = (&from[..], &u64::MAX.to_be_bytes()[..]);
     let rows: Vec<(_, JournalRow)> = ctx.range((Tree::Journal, &[]), span, Order::Rising, PAGE)?;
-    let first = rows.first().map_or(after + 1, |(key, _)| journal::seq_of(key));
-    let last = rows.last().map_or(after, |(key, _)| journal::seq_of(key));
     let full = rows.len() == PAGE;
-    let mut events = VecDeque::new();
+    let mut page = Page { events: VecDeque::new(), last: after, full, whole: true };
     for (key, row) in rows {
-        // A row whose thing is gone tells nothing, and still counts as read.
-        if let Some(body) = view::event(ctx, &row.event)? {
-            events.push_back(Event::durable(journal::seq_of(&key), body));
+        let number = journal::seq_of(&key);
+        for (seq, event) in row.numbered(number).filter(|(seq, _)| *seq > after) {
+            if page.last == after {
+                page.whole = seq == after + 1;
+            }
+            page.last = seq;
+            // An event whose thing is gone tells nothing, and still counts as read.
+            if let Some(body) = view::event(ctx, event)? {
+                page.events.push_back(Event::durable(seq, body));
+            }
+        }
+        if page.events.len() >= PAGE {
+            page.full = true;
+            break;
         }
     }
-    Ok(Page { events, last, full, whole: first == after + 1 })
+    Ok(page)
 }

@@ -194,8 +194,8 @@ pub fn send(
         ctx.put(key, &Place { chat, position: message.position })?;
     }
     ctx.state.typing.remove(&account);
-    ctx.emit(Event::MessageAdded(id))?;
-    ctx.emit(Event::ChatChanged(chat))?;
+    ctx.emit(Event::MessageAdded(id));
+    ctx.emit(Event::ChatChanged(chat));
     Ok(message)
 }
 
@@ -233,8 +233,9 @@ pub(super) fn on_text(
     if let Some(seen) = ctx.state.seen.get_mut(&account) {
         seen.on_message();
     }
-    ctx.emit(Event::MessageAdded(message.id))?;
-    ctx.emit(Event::ChatChanged(chat))
+    ctx.emit(Event::MessageAdded(message.id));
+    ctx.emit(Event::ChatChanged(chat));
+    Ok(())
 }
 
 /// Keeps what is being written.
@@ -249,7 +250,7 @@ pub fn draft(ctx: &mut Ctx<'_>, chat: ChatId, text: String) -> Result<(), Failur
     if conversation.draft != text {
         conversation.draft = text;
         put(ctx, &conversation)?;
-        ctx.emit(Event::ChatChanged(chat))?;
+        ctx.emit(Event::ChatChanged(chat));
     }
     Ok(())
 }
@@ -279,7 +280,7 @@ pub fn retry(ctx: &mut Ctx<'_>, id: MessageId) -> Result<Message, Failure> {
     let outgoing = outgoing(&failed, text);
     session::send(ctx, conversation.them, outgoing, Class::Message(id))?;
     put_message(ctx, &failed)?;
-    ctx.emit(Event::MessageChanged(id))?;
+    ctx.emit(Event::MessageChanged(id));
     Ok(failed)
 }
 
@@ -323,8 +324,8 @@ pub fn remove(ctx: &mut Ctx<'_>, id: MessageId) -> Result<(), Failure> {
         conversation.last = last.first().map(|message| message.position);
     }
     put(ctx, &conversation)?;
-    ctx.emit(Event::MessageRemoved(id, removed.chat))?;
-    ctx.emit(Event::ChatChanged(removed.chat))?;
+    ctx.emit(Event::MessageRemoved(id, removed.chat));
+    ctx.emit(Event::ChatChanged(removed.chat));
     Ok(())
 }
 
@@ -340,10 +341,10 @@ pub(super) fn with_delivery(
         return Ok(());
     }
     put_message(ctx, &found)?;
-    ctx.emit(Event::MessageChanged(id))?;
+    ctx.emit(Event::MessageChanged(id));
     let conversation = get(ctx, found.chat)?;
     if conversation.is_some_and(|chat| chat.last == Some(found.position)) {
-        ctx.emit(Event::ChatChanged(found.chat))?;
+        ctx.emit(Event::ChatChanged(found.chat));
     }
     Ok(())
 }

@@ -163,8 +163,9 @@ pub fn add(ctx: &mut Ctx<'_>, account: AccountId, origin: Origin) -> Result<(), 
     }
     reach(ctx, account, &record.card)?;
     presence::greet(ctx, account)?;
-    ctx.emit(Event::ContactChanged(account))?;
-    ctx.emit(Event::ChatChanged(chat))
+    ctx.emit(Event::ContactChanged(account));
+    ctx.emit(Event::ChatChanged(chat));
+    Ok(())
 }
 
 /// They say that something about them has changed.
@@ -184,8 +185,9 @@ pub(super) fn on_card(
     record.card = card;
     put(ctx, &record)?;
     reach(ctx, account, &record.card)?;
-    ctx.emit(Event::ContactChanged(account))?;
-    ctx.emit(Event::ChatChanged(ChatId::of_pair(ctx.account.id, account)))
+    ctx.emit(Event::ContactChanged(account));
+    ctx.emit(Event::ChatChanged(ChatId::of_pair(ctx.account.id, account)));
+    Ok(())
 }
 
 /// Gives a contact another name here; `None` for their own.
@@ -203,8 +205,8 @@ pub fn rename(ctx: &mut Ctx<'_>, account: AccountId, alias: Option<&str>) -> Res
         },
     };
     put(ctx, &record)?;
-    ctx.emit(Event::ContactChanged(account))?;
-    ctx.emit(Event::ChatChanged(ChatId::of_pair(ctx.account.id, account)))?;
+    ctx.emit(Event::ContactChanged(account));
+    ctx.emit(Event::ChatChanged(ChatId::of_pair(ctx.account.id, account)));
     Ok(())
 }
 
@@ -224,7 +226,7 @@ pub fn remove(ctx: &mut Ctx<'_>, account: AccountId) -> Result<(), Failure> {
     ctx.state.seen.remove(&account);
     ctx.state.paths.remove(&account);
     ctx.net(NetCommand::Forget(account));
-    ctx.emit(Event::ContactRemoved(account))?;
+    ctx.emit(Event::ContactRemoved(account));
     Ok(())
 }
 

@@ -118,7 +118,7 @@ pub fn create(
         let closes_at = protocol::time::Timestamp::from_seconds(token.expires_at());
         queue::open_drop(ctx, invite.id, address, closes_at, bundle)?;
     }
-    ctx.emit(Event::InviteChanged(invite.id))?;
+    ctx.emit(Event::InviteChanged(invite.id));
     admit(ctx)?;
     Ok(invite)
 }
@@ -140,7 +140,7 @@ pub fn revoke(ctx: &mut Ctx<'_>, id: InviteId) -> Result<(), Failure> {
     }
     put(ctx, &invite)?;
     queue::close(ctx, queue::Purpose::Drop(id))?;
-    ctx.emit(Event::InviteChanged(id))?;
+    ctx.emit(Event::InviteChanged(id));
     admit(ctx)?;
     Ok(())
 }
@@ -203,7 +203,7 @@ pub(super) fn decide(
     let Some(mut invite) = get(ctx, id)? else { return Ok(()) };
     if change(&mut invite) {
         put(ctx, &invite)?;
-        ctx.emit(Event::InviteChanged(id))?;
+        ctx.emit(Event::InviteChanged(id));
         admit(ctx)?;
     }
     Ok(())
@@ -217,7 +217,7 @@ pub(super) fn expire(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
         if invite.expire(now) {
             put(ctx, &invite)?;
             queue::close(ctx, queue::Purpose::Drop(id))?;
-            ctx.emit(Event::InviteChanged(id))?;
+            ctx.emit(Event::InviteChanged(id));
         } else if invite.is_forgotten(now) {
             let key = ctx.key(Tree::Invite, &id.0, &[]);
             ctx.delete(key);
@@ -300,7 +300,7 @@ fn claim_for(
     let payload = (opened.payload.commitment, opened.payload.card.clone());
     invite.claim(account, hash, frame.clone());
     put(ctx, &invite)?;
-    ctx.emit(Event::InviteChanged(invite.id))?;
+    ctx.emit(Event::InviteChanged(invite.id));
     if met || crossing {
         // Both scanned each other, or a contact lost its session: both have said what they want.
         request::complete(ctx, account, session, (invite.id, opened.payload.card, invite.kind))?;
@@ -308,7 +308,7 @@ fn claim_for(
     } else {
         let incoming = Request::incoming(account, asked, session, payload, nonce, now);
         request::put(ctx, &incoming)?;
-        ctx.emit(Event::RequestChanged(account))?;
+        ctx.emit(Event::RequestChanged(account));
     }
     admit(ctx)?;
     Ok(Some(frame))
@@ -343,8 +343,8 @@ fn tell_failed_try(ctx: &mut Ctx<'_>, id: InviteId) -> Result<(), StoreError> {
     let told = ctx.state.failed_try_told.get(&id).copied();
     if told.is_none_or(|at| now.since(at) >= TELL_FAILED_EVERY) {
         ctx.state.failed_try_told.insert(id, now);
-        ctx.emit(Event::InviteFailedTry(id))?;
-        ctx.emit(Event::InviteChanged(id))?;
+        ctx.emit(Event::InviteFailedTry(id));
+        ctx.emit(Event::InviteChanged(id));
     }
     Ok(())
 }

@@ -60,7 +60,7 @@ pub fn update(ctx: &mut Ctx<'_>, name: Option<&str>, about: Option<&str>) -> Res
         record.about = about.to_owned();
     }
     put_me(ctx, &record)?;
-    ctx.emit(Event::MeChanged)?;
+    ctx.emit(Event::MeChanged);
     contact::send_cards(ctx)?;
     Ok(())
 }

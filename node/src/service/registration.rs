@@ -173,7 +173,7 @@ pub fn forget(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
     ctx.state.relays.clear();
     ctx.state.renew_at = None;
     ctx.net(NetCommand::Homes(Vec::new()));
-    ctx.emit(Event::RegistrationChanged)?;
+    ctx.emit(Event::RegistrationChanged);
     queue::leave_all(ctx)?;
     if let Some(left) = left {
         queue::collect(ctx, left.relay)?;
@@ -214,7 +214,7 @@ fn on_admitted(ctx: &mut Ctx<'_>, record: &RegistrationRecord) -> Result<(), Sto
     let news = home(ctx)?.is_none_or(|home| home != record.relay);
     let left = relay(ctx)?.filter(|left| left.relay != record.relay.relay);
     put(ctx, record)?;
-    ctx.emit(Event::RegistrationChanged)?;
+    ctx.emit(Event::RegistrationChanged);
     renewal::plan(ctx, record);
     ctx.net(NetCommand::Homes(vec![record.relay.clone()]));
     queue::on_reached(ctx, record.relay.relay)?;

@@ -127,7 +127,7 @@ pub fn reject(ctx: &mut Ctx<'_>, account: AccountId) -> Result<(), Failure> {
     put(ctx, &request)?;
     invite::decide(ctx, request.invite, Invite::reject)?;
     part(ctx, &request, Content::Reject)?;
-    ctx.emit(Event::RequestChanged(account))?;
+    ctx.emit(Event::RequestChanged(account));
     Ok(())
 }
 
@@ -150,7 +150,7 @@ pub fn withdraw(ctx: &mut Ctx<'_>, account: AccountId) -> Result<(), Failure> {
     put(ctx, &request)?;
     scan::end(ctx, account);
     part(ctx, &request, Content::Cancel)?;
-    ctx.emit(Event::RequestChanged(account))?;
+    ctx.emit(Event::RequestChanged(account));
     Ok(())
 }
 
@@ -170,7 +170,7 @@ pub(super) fn complete(
         symbols = request.symbols.filter(|_| request.session == Some(session));
         request.end(State::Accepted, now);
         put(ctx, &request)?;
-        ctx.emit(Event::RequestChanged(account))?;
+        ctx.emit(Event::RequestChanged(account));
     }
     scan::end(ctx, account);
     contact::add(ctx, account, contact::Origin { card, via: Some(kind), symbols })?;
@@ -228,7 +228,7 @@ pub(super) fn expire(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
                 invite::decide(ctx, request.invite, Invite::reject)?;
             }
             release(ctx, account)?;
-            ctx.emit(Event::RequestChanged(account))?;
+            ctx.emit(Event::RequestChanged(account));
         } else if request.state.is_final() && ctx.state.lanes.contains_key(&account) {
             // Its last word has been said by now, or is still on its way.
             release(ctx, account)?;
@@ -260,7 +260,8 @@ fn on_hold(
     }
     let reveal = Content::Reveal(Reveal { nonce: request.my_nonce() });
     send(ctx, account, session, reveal, Class::Control)?;
-    ctx.emit(Event::RequestChanged(account))
+    ctx.emit(Event::RequestChanged(account));
+    Ok(())
 }
 
 fn on_reveal(
@@ -277,7 +278,8 @@ fn on_reveal(
     }
     put(ctx, &request)?;
     show_symbols(ctx, &request)?;
-    ctx.emit(Event::RequestChanged(account))
+    ctx.emit(Event::RequestChanged(account));
+    Ok(())
 }
 
 /// A contact may have been made before the symbols could be shown.
@@ -288,7 +290,8 @@ fn show_symbols(ctx: &mut Ctx<'_>, request: &Request) -> Result<(), StoreError> 
     }
     record.symbols = request.symbols;
     contact::put(ctx, &record)?;
-    ctx.emit(Event::ContactChanged(request.account))
+    ctx.emit(Event::ContactChanged(request.account));
+    Ok(())
 }
 
 fn on_accept(
@@ -308,7 +311,8 @@ fn on_accept(
     contact::add(ctx, account, origin)?;
     let mine = profile::card_for(ctx, account, true)?;
     send(ctx, account, session, Content::Done(mine), Class::Control)?;
-    ctx.emit(Event::RequestChanged(account))
+    ctx.emit(Event::RequestChanged(account));
+    Ok(())
 }
 
 fn on_cancel(ctx: &mut Ctx<'_>, mut request: Request) -> Result<(), StoreError> {
@@ -326,7 +330,8 @@ fn on_cancel(ctx: &mut Ctx<'_>, mut request: Request) -> Result<(), StoreError> 
         Err(Failure::Refused(_)) => return Ok(()),
         Ok(()) => put(ctx, &request)?,
     }
-    ctx.emit(Event::RequestChanged(account))
+    ctx.emit(Event::RequestChanged(account));
+    Ok(())
 }
 
 fn on_ended(ctx: &mut Ctx<'_>, mut request: Request, state: State) -> Result<(), StoreError> {
@@ -337,7 +342,8 @@ fn on_ended(ctx: &mut Ctx<'_>, mut request: Request, state: State) -> Result<(),
     put(ctx, &request)?;
     scan::end(ctx, account);
     release(ctx, account)?;
-    ctx.emit(Event::RequestChanged(account))
+    ctx.emit(Event::RequestChanged(account));
+    Ok(())
 }
 
 /// Says a last word, if there is a session to say it on, and lets go.

@@ -97,7 +97,7 @@ pub fn redeem(ctx: &mut Ctx<'_>, text: &str) -> Result<Request, Failure> {
     let invite = InviteId(token.derived().tid);
     let made = Request::outgoing(account, invite, token.as_bytes().to_vec(), nonce, ctx.now);
     request::put(ctx, &made)?;
-    ctx.emit(Event::RequestChanged(account))?;
+    ctx.emit(Event::RequestChanged(account));
     resume(ctx, &made);
     Ok(made)
 }
@@ -286,7 +286,7 @@ fn on_bundle(ctx: &mut Ctx<'_>, account: AccountId, sealed: &[u8]) -> Result<(),
     ctx.sessions(account)?.add(joined.session, now);
     outbox::start_over(ctx, account)?;
     request::put(ctx, &request)?;
-    ctx.emit(Event::RequestChanged(account))?;
+    ctx.emit(Event::RequestChanged(account));
     ctx.state.scans.insert(account, Scan { failures: 0, next_try: Some(now) });
     Ok(())
 }
@@ -298,7 +298,7 @@ fn gone(ctx: &mut Ctx<'_>, account: AccountId) -> Result<(), StoreError> {
     if request.end(State::Gone, now) {
         request::put(ctx, &request)?;
         request::release(ctx, account)?;
-        ctx.emit(Event::RequestChanged(account))?;
+        ctx.emit(Event::RequestChanged(account));
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use protocol::ids::EnvelopeId;
 use protocol::time::{DAY, MINUTE};
 
 use super::{chat, invite, outbox, queue, request, session};
-use crate::engine::{Ctx, JournalRow, MAX_JOURNAL_AGE, MAX_JOURNAL_ROWS, journal};
+use crate::engine::{Ctx, JournalRow, MAX_JOURNAL_AGE, MAX_JOURNAL_EVENTS, journal};
 use crate::store::{Key, Order, StoreError, Tree};
 
 /// How often it looks.
@@ -38,7 +38,7 @@ fn prune_journal(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
     let (now, last) = (ctx.now, ctx.cursor());
     for (key, row) in rows {
         let old = now.since(row.at) >= MAX_JOURNAL_AGE;
-        let many = last.saturating_sub(journal::seq_of(&key)) >= MAX_JOURNAL_ROWS;
+        let many = last.saturating_sub(journal::seq_of(&key)) >= MAX_JOURNAL_EVENTS;
         // The last row stays: its number is where the next start goes on.
         if (old || many) && journal::seq_of(&key) != last {
             ctx.delete(key);

@@ -155,34 +155,13 @@ impl SealedStore {
         changes: impl IntoIterator<Item = Change>,
         rng: &mut R,
     ) -> Result<(), StoreError> {
-        self.apply(changes, rng)?;
-        self.flush()
-    }
-
-    /// Seals and applies changes: atomic, and durable with the next [`flush`](Self::flush).
-    ///
-    /// # Errors
-    /// [`StoreError`] when they could not be written.
-    pub fn apply<R: rand::CryptoRng + ?Sized>(
-        &self,
-        changes: impl IntoIterator<Item = Change>,
-        rng: &mut R,
-    ) -> Result<(), StoreError> {
         let mut batch = Batch::default();
         for (key, value) in changes {
             let keys = &self.keys[&key.tree];
             let sealed = value.map(|value| keys.value.seal(&key.bytes, &value, SCHEMA, rng));
             batch.writes.push((key.tree, key.bytes, sealed));
         }
-        self.store.apply(batch)
-    }
-
-    /// When it returns, everything that was applied is on the disk.
-    ///
-    /// # Errors
-    /// [`StoreError`] when that is not known.
-    pub fn flush(&self) -> Result<(), StoreError> {
-        self.store.flush()
+        self.store.commit(batch)
     }
 
     fn opened<T: Wire>(

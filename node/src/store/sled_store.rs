@@ -2,8 +2,8 @@
 //!
 //! All trees are in one tree of sled's, told apart by the first byte of a row's key.
 //!
-//! 1. What is applied is one row, the record of its changes. Reads look through what the records
-//!    say ([`Recent`]) before they look into the rows.
+//! 1. A commit is one row, the record of its changes, and a flush before it returns. Reads look
+//!    through what the records say ([`Recent`]) before they look into the rows.
 //! 2. When many records wait, or a commit is too large for one, one batch of sled's folds them into
 //!    the rows: changed rows, the census, and the records' own deletion, all or nothing.
 //! 3. Opening counts the rows, compares with the census of the last fold, and reads the records since.
@@ -241,7 +241,7 @@ impl Store for SledStore {
         Ok(merged.into_iter().map(|(key, value)| (key[1..].to_vec(), value)).collect())
     }
 
-    fn apply(&self, batch: Batch) -> Result<(), StoreError> {
+    fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         // Of two writes of one row the later counts.
         let changes: Changes = batch
             .writes
@@ -259,11 +259,6 @@ impl Store for SledStore {
             latest.census = self.database.fold(all, latest.census, number)?;
         }
         latest.number = number;
-        Ok(())
-    }
-
-    fn flush(&self) -> Result<(), StoreError> {
-        let number = self.latest.read().unwrap_or_else(PoisonError::into_inner).number;
         self.database.flush()?;
         self.guard.witness(number)
     }

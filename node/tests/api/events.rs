@@ -120,7 +120,10 @@ async fn a_cursor_from_elsewhere_is_answered_with_a_reset() {
 
 /// The number of a row that this engine tells of.
 fn told(engine: &mut Engine) -> u64 {
-    let tell = Input::Command(Box::new(|ctx| ctx.emit(Event::MeChanged)));
+    let tell = Input::Command(Box::new(|ctx| {
+        ctx.emit(Event::MeChanged);
+        Ok(())
+    }));
     let effects = engine.step([tell], SystemClock.now(), &mut rand::rng()).expect("a step");
     let news = effects.into_iter().find_map(|effect| match effect {
         Effect::News(news) => Some(news.last),

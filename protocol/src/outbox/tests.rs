@@ -28,15 +28,15 @@ fn at<T>(now: Timestamp, then: impl FnOnce(&mut Cx<'_>) -> T) -> T {
 
 #[test]
 fn a_connected_contact_gets_one_batch_at_a_time_in_order() {
-    let mut lane = lane(1..=100);
+    let mut lane = lane(1..=50);
     lane.on_connected(NOW);
     let Some(Action::Deliver(first)) = lane.next_action(NOW) else { panic!("delivers") };
-    assert_eq!(first, (1..=64).collect::<Vec<_>>());
+    assert_eq!(first, (1..=32).collect::<Vec<_>>());
     assert_eq!(lane.next_action(NOW), None, "one in flight");
     let ids: Vec<_> = first.iter().map(|&order| parcel(order).envelope).collect();
-    assert_eq!(lane.on_delivered(&ids).len(), 64);
+    assert_eq!(lane.on_delivered(&ids).len(), 32);
     at(NOW, |cx| lane.on_deliver_answered(&first, cx));
-    assert_eq!(lane.next_action(NOW), Some(Action::Deliver((65..=100).collect())));
+    assert_eq!(lane.next_action(NOW), Some(Action::Deliver((33..=50).collect())));
 }
 
 #[test]

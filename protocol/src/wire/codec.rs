@@ -57,12 +57,16 @@ pub enum EncodeError {
     Unserialisable,
 }
 
+/// Room for most values, so that few are moved while they are encoded.
+const FIRST_ROOM: usize = 512;
+
 /// Encodes `value`.
 ///
 /// # Errors
 /// [`EncodeError::TooLong`] when the result would exceed [`Wire::LIMIT`].
 pub fn encode<T: Wire>(value: &T) -> Result<Vec<u8>, EncodeError> {
-    let mut bytes = vec![T::VERSION];
+    let mut bytes = Vec::with_capacity(FIRST_ROOM.min(T::LIMIT));
+    bytes.push(T::VERSION);
     bincode::serde::encode_into_std_write(value, &mut bytes, bincode::config::standard())
         .map_err(|_| EncodeError::Unserialisable)?;
     if bytes.len() > T::LIMIT {

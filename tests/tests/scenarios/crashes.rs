@@ -1,7 +1,7 @@
 //! A crash after any commit, before any of its effects.
 
 use kith_tests::world::{Who, World};
-use node::engine::FLUSH_WITHIN;
+use node::engine::COMMIT_WITHIN;
 use protocol::chat::DeliveryState;
 use protocol::request::State;
 use protocol::time::{HOUR, MINUTE, SECOND};
@@ -92,14 +92,14 @@ fn a_delivery_that_a_crash_undid_is_signed_for_again() {
     w.settle();
     w.say(ada, ben, "hello").unwrap();
     while w.deliveries(ada, ben) != [DeliveryState::Delivered] {
-        w.run_for(FLUSH_WITHIN / 10);
+        w.run_for(COMMIT_WITHIN / 10);
     }
     w.restart(ada);
     assert_eq!(w.deliveries(ada, ben), [DeliveryState::Queued], "it was not on the disk yet");
     assert!(w.run_until(MINUTE, |w| w.deliveries(ada, ben) == [DeliveryState::Delivered]));
     assert_eq!(w.texts(ben, ada), ["hello"]);
 
-    w.run_for(FLUSH_WITHIN);
+    w.run_for(COMMIT_WITHIN);
     w.restart(ada);
     assert_eq!(w.deliveries(ada, ben), [DeliveryState::Delivered]);
     assert_eq!(w.waiting(ada, ben), 0);

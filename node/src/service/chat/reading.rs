@@ -34,7 +34,7 @@ pub fn read(ctx: &mut Ctx<'_>, chat: ChatId, up_to: MessageId) -> Result<(), Fai
     if count > 0 {
         receipt::owe_read(ctx, conversation.them);
     }
-    ctx.emit(Event::ChatChanged(chat))?;
+    ctx.emit(Event::ChatChanged(chat));
     Ok(())
 }
 
@@ -96,7 +96,8 @@ pub(in crate::service) fn on_read(
             (proven || delivery.delivered.is_some()) && delivery.on_read(at)
         })?;
     }
-    ctx.emit(Event::ChatChanged(chat))
+    ctx.emit(Event::ChatChanged(chat));
+    Ok(())
 }
 
 /// They signed for a message of ours. What they had when they read a later one, they have read:

@@ -151,7 +151,7 @@ fn on_challenged(
     record.challenge = Some(Pending { challenged });
     let key = key(ctx);
     ctx.put(key, &record)?;
-    ctx.emit(Event::RegistrationChanged)?;
+    ctx.emit(Event::RegistrationChanged);
     ctx.after(move || drop(reply.send(Ok(()))));
     Ok(())
 }
@@ -195,7 +195,8 @@ fn on_refused(
         RegisterRefusal::WrongCode { .. } | RegisterRefusal::NoChallenge => forget(ctx),
         _ => return Ok(()),
     }
-    ctx.emit(Event::RegistrationChanged)
+    ctx.emit(Event::RegistrationChanged);
+    Ok(())
 }
 
 fn refuse(ctx: &mut Ctx<'_>, reply: Reply, refusal: impl Refusal) -> Result<(), StoreError> {

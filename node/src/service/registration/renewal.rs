@@ -82,7 +82,8 @@ fn on_renewed(
             tracing::warn!(relay = %record.relay.relay.short(), "the relay ended the registration");
             ctx.state.renew_at = None;
             put(ctx, &RegistrationRecord { admission: Admission::Ended, ..record })?;
-            ctx.emit(Event::RegistrationChanged)
+            ctx.emit(Event::RegistrationChanged);
+            Ok(())
         }
         _ => Ok(()),
     }
