@@ -159,6 +159,7 @@ impl RunningNode {
             end = self.net.closed() => {
                 self.shutdown.cancel();
                 self.api.stopped().await;
+                self.engine.await??;
                 anyhow::bail!("the network stopped by itself ({end:?}); start Kith again")
             }
         }

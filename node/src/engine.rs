@@ -6,10 +6,11 @@
 //! 4. Only then do the effects happen: network commands, replies, news to those who follow.
 //!
 //! A step of which a crash may take everything back, because the contact says it again, is committed
-//! together with a later one ([`COMMIT_WITHIN`]); its news are told at once.
+//! together with a later one ([`COMMIT_WITHIN`]); its news are told at once, and reads show it.
 //!
 //! # Invariants
-//! * Nothing is sent or acknowledged before the commit that it speaks of is on the disk.
+//! * Nothing is sent or acknowledged before the commit that it speaks of is on the disk. That a
+//!   contact signed for a frame is no acknowledgement of ours: it may be told before.
 //! * A failed commit stops the engine: its memory is ahead of its disk and must not be believed.
 //! * A step is synchronous and takes its time and randomness from outside, so a simulation can
 //!   drive it.
@@ -148,10 +149,15 @@ impl Engine {
         rng: &mut dyn CryptoRng,
     ) -> Result<(Self, Vec<Effect>), StoreError> {
         let account = Arc::new(service::identity::open_or_create(&store, now, rng)?);
-        let state = State::new(settings, now, journal::resume(&store)?);
+        let (seq, crashed) = journal::resume(&store)?;
+        let state = State::new(settings, now, seq);
         let mut engine = Self { store, account, state, uncommitted: None };
         let effects = engine.transact(now, rng, |ctx| {
             ctx.delete(journal::stopped_key(ctx.store()));
+            if crashed {
+                // The gap is on the disk before anything is told behind it.
+                ctx.emit(Event::MeChanged);
+            }
             service::start(ctx)?;
             Ok(Lasting::Now)
         })?;
@@ -192,6 +198,10 @@ impl Engine {
                     Input::Tick => {}
                 }
             }
+            if ctx.now >= ctx.state.sweep_at {
+                // What the sweep gives up does not come again.
+                lasting = Lasting::Now;
+            }
             service::on_time(ctx)?;
             Ok(lasting)
         })
@@ -200,7 +210,8 @@ impl Engine {
     /// When the engine wants to be stepped even if nothing happens.
     #[must_use]
     pub fn next_deadline(&self, now: Timestamp) -> Option<Timestamp> {
-        let commit = self.uncommitted.as_ref().map(|waits| waits.since.plus(COMMIT_WITHIN));
+        let commit =
+            self.uncommitted.as_ref().map(|waits| waits.since.min(now).plus(COMMIT_WITHIN));
         self.state.next_deadline(now).into_iter().chain(commit).min()
     }
 
@@ -231,8 +242,10 @@ impl Engine {
         // What was sealed must be on the disk before it, or what follows on its session, leaves.
         let needs_disk =
             lasting == Lasting::Now || sealed || effects.iter().any(Effect::needs_disk);
-        let due =
-            now.since(since) >= COMMIT_WITHIN || self.state.seq - seq >= journal::MAX_UNCOMMITTED;
+        // A clock that was put back tells nothing about how long they wait.
+        let due = now < since
+            || now.since(since) >= COMMIT_WITHIN
+            || self.state.seq - seq >= journal::MAX_UNCOMMITTED;
         if changes.is_empty() {
             return Ok(effects);
         }

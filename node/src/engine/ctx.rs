@@ -1,7 +1,7 @@
 //! The working context of one step: what services read, change and cause.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 
 use protocol::Cx;
 use protocol::ids::{AccountId, ChatId, MessageId};
@@ -111,8 +111,10 @@ pub struct Ctx<'a> {
     /// Rows as they were read: the inputs of one step are often about the same few things, and
     /// nobody else writes meanwhile.
     read: RefCell<Changes>,
-    /// Changes told in this step that need no second telling.
-    told: BTreeSet<Named>,
+    /// Changes told in this step that need no second telling, and the numbers they got.
+    told: BTreeMap<Named, u64>,
+    /// The cursor that was given away last: what is told after it is told again.
+    given: Cell<u64>,
     effects: Vec<Effect>,
     /// What was told in this step, from number `first_seq + 1` on.
     emitted: Vec<Event>,
@@ -152,7 +154,8 @@ impl<'a> Ctx<'a> {
             changed: false,
             sealed: false,
             read: RefCell::default(),
-            told: BTreeSet::new(),
+            told: BTreeMap::new(),
+            given: Cell::new(first_seq),
             effects: Vec::new(),
             emitted: Vec::new(),
             first_seq,
@@ -330,11 +333,13 @@ impl<'a> Ctx<'a> {
             Event::MessageChanged(message) => Some(Named::Message(message)),
             _ => None,
         };
-        if told.is_some_and(|told| !self.told.insert(told)) {
+        let earlier = told.and_then(|told| self.told.get(&told));
+        if earlier.is_some_and(|&number| number > self.given.get()) {
             return;
         }
         self.emitted.push(event);
         self.state.seq += 1;
+        self.told.extend(told.map(|told| (told, self.state.seq)));
     }
 
     /// Tells subscribers who are there now.
@@ -358,9 +363,10 @@ impl<'a> Ctx<'a> {
         self.effects.push(Effect::Reply(Box::new(effect)));
     }
 
-    /// The last journal row.
+    /// The number of the last event.
     #[must_use]
     pub fn cursor(&self) -> u64 {
+        self.given.set(self.state.seq);
         self.state.seq
     }
 

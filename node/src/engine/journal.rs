@@ -66,9 +66,14 @@ pub struct JournalRow {
 }
 
 impl JournalRow {
+    /// The number of its first event; `last` is that of the row.
+    pub(crate) fn first(&self, last: u64) -> u64 {
+        (last + 1).saturating_sub(self.events.len() as u64)
+    }
+
     /// Its events with their numbers; `last` is that of the row.
     pub(crate) fn numbered(&self, last: u64) -> impl Iterator<Item = (u64, &Event)> {
-        (last + 1 - self.events.len() as u64..).zip(&self.events)
+        (self.first(last)..).zip(&self.events)
     }
 }
 
@@ -106,12 +111,12 @@ pub(super) fn stopped(store: &SealedStore, seq: u64) -> Result<Change, StoreErro
     Ok((stopped_key(store), Some(stored(Tree::Meta, &Stopped { seq })?)))
 }
 
-/// After which number this start goes on.
-pub(super) fn resume(store: &SealedStore) -> Result<u64, StoreError> {
+/// After which number this start goes on, and whether a crash came before it.
+pub(super) fn resume(store: &SealedStore) -> Result<(u64, bool), StoreError> {
     let last = last_seq(store)?;
     let stopped: Option<Stopped> = store.get(&stopped_key(store))?;
     let crashed = last > 0 && stopped.is_none_or(|stopped| stopped.seq != last);
-    Ok(if crashed { last + MAX_UNCOMMITTED } else { last })
+    Ok((if crashed { last + MAX_UNCOMMITTED } else { last }, crashed))
 }
 
 fn last_seq(store: &SealedStore) -> Result<u64, StoreError> {

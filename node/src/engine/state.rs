@@ -105,7 +105,7 @@ pub struct State {
     pub settings: Settings,
     /// When it started.
     pub started_at: Timestamp,
-    /// The last journal row.
+    /// The number of the last event.
     pub seq: u64,
     /// Whether anybody follows what happens.
     pub followed: bool,

@@ -18,8 +18,9 @@ use crate::store::StoreError;
 const MAX_COMMANDS: usize = 1_024;
 /// Most volatile events that a slow subscriber may be behind; it then misses the oldest.
 const MAX_VOLATILE: usize = 256;
-/// Most news that a slow subscriber may be behind; it then reads the journal.
-const MAX_NEWS: usize = 64;
+/// Most news that a slow subscriber may be behind; it then reads the journal. With as many events
+/// as are built, each with the longest text, it holds 32 MiB.
+const MAX_NEWS: usize = 16;
 /// Longest sleep: a jump of the wall clock is noticed after this.
 const MAX_SLEEP: Duration = Duration::from_secs(15);
 
@@ -74,6 +75,11 @@ impl EngineHandle {
     /// [`Stopped`] when there is no engine any more.
     pub async fn send(&self, command: Command) -> Result<(), Stopped> {
         self.commands.send(command).await.map_err(|_| Stopped)
+    }
+
+    /// Returns when the engine has stopped.
+    pub async fn stopped(&self) {
+        self.commands.closed().await;
     }
 
     /// How the journal grows from now on.

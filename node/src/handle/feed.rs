@@ -13,11 +13,13 @@ use crate::service::ServiceError;
 use crate::store::{Order, StoreError, Tree};
 use crate::view;
 
-/// Most journal rows that are read at once, and events from which on no further row is.
-const PAGE: usize = 200;
+/// Most journal rows that are read at once.
+const MAX_ROWS: usize = 32;
+/// Events from which on no further row is looked at.
+const ENOUGH: usize = 200;
 
 impl Events<'_> {
-    /// Follows events after journal row `since`; from now on without one.
+    /// Follows events after number `since`; from now on without one.
     ///
     /// # Errors
     /// [`ServiceError`] when the node has stopped.
@@ -58,7 +60,7 @@ pub struct EventFeed {
 }
 
 impl EventFeed {
-    /// The last journal row when this began.
+    /// The number of the last event when this began.
     #[must_use]
     pub fn cursor(&self) -> u64 {
         self.cursor
@@ -101,6 +103,7 @@ impl EventFeed {
                     }
                     Err(RecvError::Closed) => return None,
                 },
+                () = self.node.engine.stopped() => return None,
             }
         }
     }
@@ -146,22 +149,23 @@ struct Page {
 fn rows(ctx: &Ctx<'_>, after: u64) -> std::result::Result<Page, StoreError> {
     let from = after.saturating_add(1).to_be_bytes();
     let span = (&from[..], &u64::MAX.to_be_bytes()[..]);
-    let rows: Vec<(_, JournalRow)> = ctx.range((Tree::Journal, &[]), span, Order::Rising, PAGE)?;
-    let full = rows.len() == PAGE;
+    let rows: Vec<(_, JournalRow)> =
+        ctx.range((Tree::Journal, &[]), span, Order::Rising, MAX_ROWS)?;
+    let full = rows.len() == MAX_ROWS;
     let mut page = Page { events: VecDeque::new(), last: after, full, whole: true };
     for (key, row) in rows {
-        let number = journal::seq_of(&key);
-        for (seq, event) in row.numbered(number).filter(|(seq, _)| *seq > after) {
-            if page.last == after {
-                page.whole = seq == after + 1;
-            }
-            page.last = seq;
+        let last = journal::seq_of(&key);
+        if page.last == after {
+            page.whole = row.first(last) <= after + 1;
+        }
+        page.last = last;
+        for (seq, event) in row.numbered(last).filter(|(seq, _)| *seq > after) {
             // An event whose thing is gone tells nothing, and still counts as read.
             if let Some(body) = view::event(ctx, event)? {
                 page.events.push_back(Event::durable(seq, body));
             }
         }
-        if page.events.len() >= PAGE {
+        if page.events.len() >= ENOUGH {
             page.full = true;
             break;
         }

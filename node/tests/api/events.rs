@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
-use node::engine::{Clock, Effect, Engine, Event, Input, SystemClock};
+use node::engine::{Clock, Command, Ctx, Effect, Engine, Event, Input, SystemClock};
+use protocol::ids::ChatId;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_util::sync::CancellationToken;
 
-use crate::world::{Answer, Profile, Server};
+use crate::world::{Answer, Profile, Server, offline_node};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -142,9 +144,56 @@ async fn who_was_told_something_that_a_crash_undid_begins_anew() {
     let server = Server::of(&profile).await;
     for since in [seq, seq + 1, seq + 999] {
         let (mut socket, _) = follow(&server, Some(since)).await;
-        invite(&server).await;
         assert_eq!(hear(&mut socket).await, Ok(json!({"type": "reset"})), "after {since}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_ends_with_its_node() {
+    let shutdown = CancellationToken::new();
+    let (node, _net) = offline_node(&Profile::new(), &shutdown);
+    let mut feed = node.events().subscribe(None).await.expect("a feed");
+    shutdown.cancel();
+    let end = tokio::time::timeout(DEADLINE, feed.next()).await.expect("in time");
+    assert!(end.is_none(), "{end:?}");
+}
+
+#[test]
+fn no_number_is_told_twice_however_often_the_node_crashes() {
+    let profile = Profile::new();
+    let (mut engine, _) = profile.engine();
+    let mut last = told(&mut engine);
+    for _ in 0..3 {
+        // A run that tells nothing of its own, and one that does.
+        drop(profile.engine());
+        let (mut engine, _) = profile.engine();
+        let next = told(&mut engine);
+        assert!(next > last + 2_000, "{next} after {last}");
+        last = next;
+    }
+}
+
+#[test]
+fn what_changes_again_after_a_look_is_told_again() {
+    let (mut engine, _) = Profile::new().engine();
+    let change = |ctx: &mut Ctx<'_>| {
+        ctx.emit(Event::ChatChanged(ChatId([1; 16])));
+        Ok(())
+    };
+    let (given, cursor) = std::sync::mpsc::sync_channel(1);
+    let look = move |ctx: &mut Ctx<'_>| {
+        given.send(ctx.cursor()).expect("a receiver");
+        Ok(())
+    };
+    let inputs: [Command; 4] =
+        [Box::new(change), Box::new(change), Box::new(look), Box::new(change)];
+    let inputs = inputs.map(Input::Command);
+    let effects = engine.step(inputs, SystemClock.now(), &mut rand::rng()).expect("a step");
+    let last = effects.into_iter().find_map(|effect| match effect {
+        Effect::News(news) => Some(news.last),
+        _ => None,
+    });
+    assert_eq!(last, cursor.recv().ok().map(|cursor| cursor + 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -67,7 +67,7 @@ impl Profile {
 }
 
 /// A node in memory.
-fn offline_node(
+pub(crate) fn offline_node(
     profile: &Profile,
     shutdown: &CancellationToken,
 ) -> (Node, mpsc::Sender<node::net::NetEvent>) {

@@ -11,7 +11,7 @@ use super::{Chat, Contact, Invite, Me, Message, NetworkStatus, Presence, Registr
 /// `{"seq":7,"type":"chat.changed","data":{…}}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Event {
-    /// The journal row; absent for volatile events and for `reset`.
+    /// Its number; absent for volatile events and for `reset`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
     /// `type` and `data`.
@@ -20,7 +20,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// A row of the journal.
+    /// An event of the journal.
     #[must_use]
     pub fn durable(seq: u64, body: EventBody) -> Self {
         Self { seq: Some(seq), body }
@@ -32,7 +32,8 @@ impl Event {
         Self { seq: None, body }
     }
 
-    /// The journal no longer reaches back far enough: read `/sync` again.
+    /// The journal no longer reaches back far enough, or a crash undid what was told: read `/sync`
+    /// again.
     #[must_use]
     pub fn reset() -> Self {
         Self::volatile(EventBody::Reset)
@@ -120,7 +121,7 @@ impl EventBody {
 pub struct Hello {
     /// Version and commit, so that a tab sees that it is older than its node.
     pub build: String,
-    /// The journal's last row when the stream began.
+    /// The number of the last event when the stream began.
     pub cursor: u64,
 }
 

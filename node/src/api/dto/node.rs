@@ -117,7 +117,7 @@ pub enum CheckState {
 /// Everything a tab shows, at one point of the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SyncSnapshot {
-    /// The last journal row that is contained; events continue after it.
+    /// The number of the last event that is contained; events continue after it.
     pub cursor: u64,
     /// The profile.
     pub me: Me,

@@ -3,10 +3,10 @@
 //!
 //! 1. Ada calls `send`; her node commits and flushes, then hands the frame to the network.
 //! 2. Ben's node commits and flushes, then signs.
-//! 3. Ada's node verifies, commits and flushes, and tells its followers “delivered”. There the
-//!    clock stops: it is what a person's tab would see.
+//! 3. Ada's node verifies and tells its followers “delivered”. There the clock stops: it is what a
+//!    person's tab would see. It commits that with what follows.
 //!
-//! Three flushes in a row, one of them after everything that matters, and one round trip.
+//! Two flushes in a row, and one round trip.
 
 use std::collections::HashSet;
 use std::path::Path;
