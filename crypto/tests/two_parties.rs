@@ -204,8 +204,17 @@ impl World {
     }
 }
 
+/// How many cases: as many as `PROPTEST_CASES` asks for. Each is a whole conversation.
+fn cases() -> u32 {
+    // proptest's own reading of it; 256 is what it says when nobody asks.
+    match ProptestConfig::default().cases {
+        256 => 96,
+        asked => asked,
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn whatever_the_network_does_messages_arrive_once_and_the_session_heals(

@@ -110,8 +110,17 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     vec(prop_oneof![8 => commit, 1 => Just(Act::Reopen)], 1..40)
 }
 
+/// How many cases: as many as `PROPTEST_CASES` asks for. Each commits to a real disk.
+fn cases() -> u32 {
+    // proptest's own reading of it; 256 is what it says when nobody asks.
+    match ProptestConfig::default().cases {
+        256 => 24,
+        asked => asked,
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig { cases: cases(), ..Default::default() })]
 
     #[test]
     fn any_history_reads_as_it_does_in_memory(acts in acts()) {

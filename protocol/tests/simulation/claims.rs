@@ -64,7 +64,7 @@ fn request(joiner: &Identity, token: &Token, bundle: &[u8], rng: &mut StdRng) ->
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn of_all_who_scan_one_code_exactly_one_claims_it_whatever_the_order(

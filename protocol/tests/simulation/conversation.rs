@@ -113,7 +113,7 @@ impl Talk {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn over_any_network_and_restarts_every_message_arrives_once_and_in_order(
