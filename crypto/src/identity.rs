@@ -186,9 +186,18 @@ impl VerifyingKey {
         fields: &[&[u8]],
         signature: &Signature,
     ) -> Result<(), BadSignature> {
+        self.verify_bytes(&purpose.message(fields), signature)
+    }
+
+    /// Checks a signature over exactly these bytes (RFC 8032 §5.1.7, and no key of small order).
+    pub(crate) fn verify_bytes(
+        &self,
+        message: &[u8],
+        signature: &Signature,
+    ) -> Result<(), BadSignature> {
         let key = ed25519_dalek::VerifyingKey::from_bytes(&self.0).map_err(|_| BadSignature)?;
         let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
-        key.verify_strict(&purpose.message(fields), &signature).map_err(|_| BadSignature)
+        key.verify_strict(message, &signature).map_err(|_| BadSignature)
     }
 }
 

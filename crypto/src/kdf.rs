@@ -76,7 +76,7 @@ pub(crate) mod label {
 }
 
 /// Longest output of one [`hkdf_fill`].
-const MAX_OKM: usize = 256;
+pub(crate) const MAX_OKM: usize = 256;
 
 /// SHA-256 over the concatenation of `parts`.
 pub(crate) fn sha256(parts: &[&[u8]]) -> [u8; 32] {

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod wycheproof;
+
 use data_encoding::HEXLOWER;
 
 use crate::aead;

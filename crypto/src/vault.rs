@@ -28,7 +28,7 @@ mod tree;
 
 use core::fmt;
 
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
@@ -227,26 +227,42 @@ fn derive(
     params: KdfParams,
     salt: &[u8; SALT_LEN],
 ) -> Result<(Secret<32>, Secret<COMMIT_LEN>), KeyFileError> {
-    let mut stretched = Secret::<32>::zero();
-    match unlock {
+    let stretched = match unlock {
         Unlock::Passphrase(passphrase) => {
             if passphrase.is_empty() || passphrase.len() > MAX_PASSPHRASE {
                 return Err(KeyFileError::Passphrase);
             }
             let params = Params::new(params.memory_kib, params.passes, 1, Some(32))
                 .map_err(|_| KeyFileError::Params)?;
-            Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-                .hash_password_into(passphrase, salt, stretched.bytes_mut())
-                .map_err(|_| KeyFileError::OutOfMemory)?;
+            stretch(passphrase, salt, params)?
         }
-        Unlock::DeviceKey(key) => stretched = key.duplicate(),
-    }
+        Unlock::DeviceKey(key) => key.duplicate(),
+    };
     let mode = [unlock.mode()];
     let (mut kek, mut commit) = (Secret::zero(), Secret::zero());
     let ikm: &[&[u8]] = &[stretched.expose()];
     hkdf_fill(salt, ikm, &[label::KEK, &mode], &mut [kek.bytes_mut()]);
     hkdf_fill(salt, ikm, &[label::KEK_COMMIT, &mode], &mut [commit.bytes_mut()]);
     Ok((kek, commit))
+}
+
+/// Argon2id, version 0x13 (RFC 9106). What it worked in is wiped: whoever reads it could skip the
+/// work.
+fn stretch(passphrase: &[u8], salt: &[u8], params: Params) -> Result<Secret<32>, KeyFileError> {
+    let mut memory = Zeroizing::new(Vec::new());
+    let blocks = params.block_count();
+    memory.try_reserve_exact(blocks).map_err(|_| KeyFileError::OutOfMemory)?;
+    memory.resize(blocks, Block::new());
+    let mut stretched = Secret::zero();
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password_into_with_memory(
+            passphrase,
+            salt,
+            stretched.bytes_mut(),
+            memory.as_mut_slice(),
+        )
+        .map_err(|_| KeyFileError::OutOfMemory)?;
+    Ok(stretched)
 }
 
 /// The unlocked master key.

@@ -187,3 +187,16 @@ fn debug_hides_every_key() {
     );
     insta::assert_snapshot!("debug", shown);
 }
+
+/// The vectors of the reference implementation that have our layout: one lane, 64 MiB, no secret.
+#[test]
+fn argon2id_stretches_as_the_reference_does() {
+    for (passes, expected) in [
+        (2, "09316115d5cf24ed5a15a31a3ba326e5cf32edc24702987c02b6566f61913cf7"),
+        (4, "9025d48e68ef7395cca9079da4c4ec3affb3c8911fe4f86d1a2520856f63172c"),
+    ] {
+        let params = Params::new(MIN_MEMORY_KIB, passes, 1, Some(32)).unwrap();
+        let stretched = stretch(b"password", b"somesalt", params).unwrap();
+        assert_eq!(data_encoding::HEXLOWER.encode(stretched.expose()), expected);
+    }
+}
