@@ -37,7 +37,7 @@ pub use task::{Clock, EngineHandle, NetSink, SystemClock, spawn};
 
 use crate::net::NetEvent;
 use crate::service;
-use crate::store::{SealedStore, StoreError};
+use crate::store::{self, SealedStore, StoreError};
 
 /// Most inputs that share one commit.
 pub const MAX_BATCH: usize = 32;
@@ -148,6 +148,7 @@ impl Engine {
         now: Timestamp,
         rng: &mut dyn CryptoRng,
     ) -> Result<(Self, Vec<Effect>), StoreError> {
+        store::migrate(&store, rng)?;
         let account = Arc::new(service::identity::open_or_create(&store, now, rng)?);
         let (seq, crashed) = journal::resume(&store)?;
         let state = State::new(settings, now, seq);

@@ -9,11 +9,13 @@
 
 mod guard;
 mod memory;
+mod migrations;
 mod recent;
 mod sealed;
 mod sled_store;
 
 pub use memory::MemoryStore;
+pub use migrations::migrate;
 pub use sealed::{Change, Key, SCHEMA, SealedStore, stored};
 pub use sled_store::SledStore;
 

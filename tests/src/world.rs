@@ -16,26 +16,29 @@
 //! Simulated are the sockets and the relay's shell. Engines, stores, crypto and the relay's
 //! machines are the real ones.
 
+mod failing;
+mod frozen;
 mod net;
 mod people;
+mod person;
 mod relay;
 mod wires;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crypto::{KdfParams, Secret, Unlock, Vault};
 use node::engine::{Effect, Engine, Input, Settings};
 use node::net::NetEvent;
-use node::store::{MemoryStore, SealedStore};
-use protocol::ids::{AccountId, QueueId, RelayId};
+use node::store::SealedStore;
+use protocol::ids::RelayId;
 use protocol::sim::{Link, Network, Party};
 use protocol::time::{MINUTE, SECOND, Timestamp};
-use protocol::wire::envelope::EnvelopeResponse;
-use protocol::wire::invite::InviteResponse;
 use tokio::sync::oneshot;
 
-use net::{Answer, CallId, NetState, Packet, Purpose};
+pub use failing::Fails;
+use net::{Answer, CallId, Packet, Purpose};
+use person::{Awaited, Person};
 pub use relay::Relay;
 
 /// When every world begins.
@@ -62,32 +65,6 @@ impl Who {
     fn at(party: Party) -> Option<Self> {
         party.checked_sub(RELAYS).map(Self)
     }
-}
-
-struct Person {
-    name: String,
-    store: Arc<MemoryStore>,
-    vault: Vault,
-    account: AccountId,
-    engine: Option<Engine>,
-    net: NetState,
-    inbox: VecDeque<NetEvent>,
-    replies: Vec<Reply>,
-    /// Their clock minus the world's, milliseconds.
-    clock: i64,
-}
-
-/// A peer's question that the engine has not answered yet.
-struct Reply {
-    to: Party,
-    call: CallId,
-    answer: Awaited,
-}
-
-enum Awaited {
-    Envelope(oneshot::Receiver<EnvelopeResponse>),
-    Invite(oneshot::Receiver<InviteResponse>),
-    Items(oneshot::Receiver<Vec<(QueueId, u64)>>),
 }
 
 /// A question that waits for its answer.
@@ -174,25 +151,19 @@ impl World {
     /// # Panics
     /// When the node does not start.
     pub fn node(&mut self, name: &str) -> Who {
-        let who = Who(self.people.len());
         let rng = self.network.rng();
         let device_key = Secret::random(rng);
         let vault = Vault::create(Unlock::DeviceKey(&device_key), KdfParams::default(), rng)
             .expect("a vault without a passphrase");
-        self.people.push(Person {
-            name: name.to_owned(),
-            store: Arc::new(MemoryStore::default()),
-            vault,
-            account: AccountId([0; 32]),
-            engine: None,
-            net: NetState::default(),
-            inbox: VecDeque::new(),
-            replies: Vec::new(),
-            clock: 0,
-        });
+        let who = self.join(Person::on(name, Arc::default(), vault, device_key));
         self.start(who);
         self.name(who, name);
         who
+    }
+
+    fn join(&mut self, person: Person) -> Who {
+        self.people.push(person);
+        Who(self.people.len() - 1)
     }
 
     /// Starts a person's node on what its store holds.
@@ -203,10 +174,15 @@ impl World {
         let now = self.clock_of(who);
         let person = &mut self.people[who.0];
         assert!(person.engine.is_none(), "{} runs already", person.name);
-        let store = SealedStore::new(Arc::clone(&person.store) as _, &person.vault);
-        let settings = Settings { profile: person.name.clone(), ..Settings::default() };
-        let (engine, effects) =
-            Engine::start(store, settings, now, self.network.rng()).expect("a readable store");
+        let started = loop {
+            let store = SealedStore::new(Arc::clone(&person.store) as _, &person.vault);
+            let settings = Settings { profile: person.name.clone(), ..Settings::default() };
+            match Engine::start(store, settings, now, self.network.rng()) {
+                Err(_) if person.store.open_again() => self.crashed.push(who),
+                started => break started,
+            }
+        };
+        let (engine, effects) = started.expect("a readable store");
         person.account = engine.account().id;
         person.engine = Some(engine);
         self.perform(who, effects);
@@ -244,6 +220,17 @@ impl World {
     /// never happen, and it starts again.
     pub fn crash_in(&mut self, n: u64) {
         self.crash_at = Some(self.steps + n);
+    }
+
+    /// Lets a person's `n`-th commit from now fail; their node starts again.
+    pub fn fail_commit_in(&mut self, who: Who, n: u64, how: Fails) {
+        self.people[who.0].store.fail_in(n, how);
+    }
+
+    /// Commits of a person's nodes so far.
+    #[must_use]
+    pub fn commits(&self, who: Who) -> u64 {
+        self.people[who.0].store.commits()
     }
 
     /// Whether the crash that was asked for has happened.
@@ -424,8 +411,15 @@ impl World {
 
     fn step(&mut self, who: Who, inputs: Vec<Input>) {
         let now = self.clock_of(who);
-        let Some(engine) = self.people[who.0].engine.as_mut() else { return };
-        let effects = engine.step(inputs, now, self.network.rng()).expect("the store never fails");
+        let person = &mut self.people[who.0];
+        let Some(engine) = person.engine.as_mut() else { return };
+        let effects = match engine.step(inputs, now, self.network.rng()) {
+            Err(_) if person.store.open_again() => {
+                self.crashed.push(who);
+                return self.restart(who);
+            }
+            effects => effects.expect("a store that works"),
+        };
         self.steps += 1;
         self.steps_at = match self.steps_at {
             (at, count) if at == self.network.now() => (at, count + 1),

@@ -10,6 +10,8 @@ mod crashes;
 mod hostile;
 #[path = "scenarios/meeting.rs"]
 mod meeting;
+#[path = "scenarios/migrations.rs"]
+mod migrations;
 #[path = "scenarios/parting.rs"]
 mod parting;
 #[path = "scenarios/presence.rs"]

@@ -7,12 +7,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crypto::{TreeKey, Vault};
+use crypto::{DecodedTreeValue, TreeKey, Vault};
 use protocol::wire::{Wire, decode, encode};
 
 use super::{Batch, Order, Store, StoreError, Tree};
 
-/// Schema of every value in this release.
+/// Schema of every value that this release writes. What an older one wrote is [migrated](super::migrate).
 pub const SCHEMA: u16 = 1;
 /// Bytes of a row's key before the order.
 const PREFIX: usize = 16;
@@ -35,6 +35,11 @@ impl Key {
     #[must_use]
     pub fn order(&self) -> &[u8] {
         &self.bytes[PREFIX..]
+    }
+
+    /// The first raw key that comes after it.
+    pub(super) fn after(&self) -> Vec<u8> {
+        [&self.bytes[..], &[0]].concat()
     }
 }
 
@@ -146,6 +151,22 @@ impl SealedStore {
         self.opened(tree, rows)
     }
 
+    /// Rows of a tree from a raw key onwards, each with the schema of its writer.
+    pub(super) fn written(
+        &self,
+        tree: Tree,
+        from: &[u8],
+        limit: usize,
+    ) -> Result<Vec<(Key, DecodedTreeValue)>, StoreError> {
+        let rows = self.store.range(tree, from, &[0xff; 64], Order::Rising, limit)?;
+        let opened = |(bytes, sealed): super::Row| {
+            let key = Key { tree, bytes };
+            let value = self.decoded(&key, &sealed)?;
+            Ok((key, value))
+        };
+        rows.into_iter().map(opened).collect()
+    }
+
     /// Seals and commits changes: atomic, and durable when it returns.
     ///
     /// # Errors
@@ -155,10 +176,20 @@ impl SealedStore {
         changes: impl IntoIterator<Item = Change>,
         rng: &mut R,
     ) -> Result<(), StoreError> {
+        self.commit_as(SCHEMA, changes, rng)
+    }
+
+    /// The same for values of another schema than this release's.
+    pub(super) fn commit_as<R: rand::CryptoRng + ?Sized>(
+        &self,
+        schema: u16,
+        changes: impl IntoIterator<Item = Change>,
+        rng: &mut R,
+    ) -> Result<(), StoreError> {
         let mut batch = Batch::default();
         for (key, value) in changes {
             let keys = &self.keys[&key.tree];
-            let sealed = value.map(|value| keys.value.seal(&key.bytes, &value, SCHEMA, rng));
+            let sealed = value.map(|value| keys.value.seal(&key.bytes, &value, schema, rng));
             batch.writes.push((key.tree, key.bytes, sealed));
         }
         self.store.commit(batch)
@@ -179,14 +210,16 @@ impl SealedStore {
     }
 
     fn open(&self, key: &Key, sealed: &[u8]) -> Result<zeroize::Zeroizing<Vec<u8>>, StoreError> {
-        let opened = self.keys[&key.tree]
-            .value
-            .open(&key.bytes, sealed)
-            .map_err(|_| StoreError::Unreadable(key.tree.name()))?;
+        let opened = self.decoded(key, sealed)?;
         if opened.schema > SCHEMA {
             return Err(StoreError::NewerSchema(opened.schema));
         }
         Ok(opened.value)
+    }
+
+    fn decoded(&self, key: &Key, sealed: &[u8]) -> Result<DecodedTreeValue, StoreError> {
+        let value_key = &self.keys[&key.tree].value;
+        value_key.open(&key.bytes, sealed).map_err(|_| StoreError::Unreadable(key.tree.name()))
     }
 }
 
@@ -198,7 +231,7 @@ pub fn stored<T: Wire>(tree: Tree, value: &T) -> Result<zeroize::Zeroizing<Vec<u
     encode(value).map(zeroize::Zeroizing::new).map_err(|_| StoreError::Unreadable(tree.name()))
 }
 
-fn parse<T: Wire>(tree: Tree, value: &[u8]) -> Result<T, StoreError> {
+pub(super) fn parse<T: Wire>(tree: Tree, value: &[u8]) -> Result<T, StoreError> {
     decode(value).map_err(|_| StoreError::Unreadable(tree.name()))
 }
 

@@ -12,7 +12,8 @@ use protocol::wire::envelope::{EnvelopeRequest, EnvelopeResponse};
 use tokio::sync::oneshot;
 
 use super::net::{Answer, Ask, CallId, Packet, Parcel, Purpose, RelayLink};
-use super::{ANSWER_IN, Awaited, Call, OTHER, RELAY, RELAYS, Relay, Reply, Timer, Who, World};
+use super::person::{Awaited, Reply};
+use super::{ANSWER_IN, Call, OTHER, RELAY, RELAYS, Relay, Timer, Who, World};
 
 /// How often a node tries a relay that did not answer.
 const HELLO_AGAIN: u64 = 15 * SECOND;
