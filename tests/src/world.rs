@@ -96,6 +96,7 @@ pub struct World {
     serial: u64,
     steps: u64,
     crash_at: Option<u64>,
+    planned: Option<(usize, u64, Fails)>,
     crashed: Vec<Who>,
     steps_at: (Timestamp, u32),
     /// Frames that left any engine, on any way.
@@ -122,6 +123,7 @@ impl World {
             serial: 0,
             steps: 0,
             crash_at: None,
+            planned: None,
             crashed: Vec::new(),
             steps_at: (START, 0),
             frames: 0,
@@ -162,6 +164,9 @@ impl World {
     }
 
     fn join(&mut self, person: Person) -> Who {
+        if let Some((_, n, how)) = self.planned.take_if(|planned| planned.0 == self.people.len()) {
+            person.store.fail_in(n, how);
+        }
         self.people.push(person);
         Who(self.people.len() - 1)
     }
@@ -222,9 +227,10 @@ impl World {
         self.crash_at = Some(self.steps + n);
     }
 
-    /// Lets a person's `n`-th commit from now fail; their node starts again.
-    pub fn fail_commit_in(&mut self, who: Who, n: u64, how: Fails) {
-        self.people[who.0].store.fail_in(n, how);
+    /// Lets the `n`-th commit of the person who joins as number `index` fail, and their node start
+    /// again.
+    pub fn fail_commit(&mut self, index: usize, n: u64, how: Fails) {
+        self.planned = Some((index, n, how));
     }
 
     /// Commits of a person's nodes so far.

@@ -6,6 +6,8 @@
 mod conversations;
 #[path = "scenarios/crashes.rs"]
 mod crashes;
+#[path = "scenarios/failing.rs"]
+mod failing;
 #[path = "scenarios/hostile.rs"]
 mod hostile;
 #[path = "scenarios/meeting.rs"]

@@ -43,16 +43,17 @@ impl World {
         answer.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// A person does something that works.
+    /// A person does something that works; once more if their node crashed before it could answer.
     ///
     /// # Panics
     /// When it is refused, or their node does not run.
     pub fn done<T: Send + 'static>(
         &mut self,
         who: Who,
-        act: impl FnOnce(&mut Ctx<'_>) -> Result<T, Failure> + Send + 'static,
+        act: impl FnOnce(&mut Ctx<'_>) -> Result<T, Failure> + Clone + Send + 'static,
     ) -> T {
-        self.act(who, act).expect("the node runs").expect("it works")
+        let first = self.act(who, act.clone());
+        first.or_else(|| self.act(who, act)).expect("the node runs").expect("it works")
     }
 
     /// Looks at something, without a crash that was asked for.
@@ -62,7 +63,7 @@ impl World {
     pub fn look<T: Send + 'static>(
         &mut self,
         who: Who,
-        look: impl FnOnce(&mut Ctx<'_>) -> Result<T, Failure> + Send + 'static,
+        look: impl FnOnce(&mut Ctx<'_>) -> Result<T, Failure> + Clone + Send + 'static,
     ) -> T {
         let (steps, crash_at) = (self.steps, self.crash_at.take());
         let seen = self.done(who, look);

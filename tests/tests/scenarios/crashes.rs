@@ -8,7 +8,7 @@ use protocol::time::{HOUR, MINUTE, SECOND};
 
 /// Ben scans Ada's code, she accepts, both talk and read. The person does again what their node
 /// did not answer; a node that crashed does the rest by itself.
-fn story(w: &mut World, ada: Who, ben: Who, crash_in: Option<u64>) {
+pub(super) fn story(w: &mut World, ada: Who, ben: Who, crash_in: Option<u64>) {
     let (_, text) = w.invite(ada);
     w.settle();
     if let Some(n) = crash_in {
@@ -42,7 +42,7 @@ fn story(w: &mut World, ada: Who, ben: Who, crash_in: Option<u64>) {
 
 /// Both look at their screens. A reading that was told before is not told again, so this makes
 /// up for what came late, and not for a receipt that was lost.
-fn look(w: &mut World, ada: Who, ben: Who) {
+pub(super) fn look(w: &mut World, ada: Who, ben: Who) {
     w.read(ada, ben);
     w.read(ben, ada);
 }
@@ -51,7 +51,7 @@ fn is(w: &mut World, who: Who, other: Who, state: State) -> bool {
     w.request(who, other).is_some_and(|request| request.state == state)
 }
 
-fn check(w: &mut World, ada: Who, ben: Who, what: &str) {
+pub(super) fn check(w: &mut World, ada: Who, ben: Who, what: &str) {
     let done = w.run_until(3 * HOUR, |w| {
         look(w, ada, ben);
         [(ada, ben), (ben, ada)].into_iter().all(|(who, other)| {
@@ -124,7 +124,7 @@ fn the_same_with_nobody_but_the_relay_between_them() {
 
 /// Over the mailbox alone, frames of the handshake stay in their lane under custody: nobody
 /// signs for them before there is a contact.
-fn check_but_lanes(w: &mut World, ada: Who, ben: Who, what: &str) {
+pub(super) fn check_but_lanes(w: &mut World, ada: Who, ben: Who, what: &str) {
     let done = w.run_until(3 * HOUR, |w| {
         look(w, ada, ben);
         [(ada, ben), (ben, ada)]

@@ -30,7 +30,8 @@ fn deliver(frames: Vec<Vec<u8>>) -> EnvelopeRequest {
 /// What `who` would send if it were hostile: sealed with its real session.
 fn sealed(w: &mut World, who: Who, to: Who, outgoing: Outgoing) -> Vec<u8> {
     let account = w.account(to);
-    w.done(who, move |ctx| service::session::seal(ctx, account, None, outgoing))
+    let sealed = w.act(who, move |ctx| service::session::seal(ctx, account, None, outgoing));
+    sealed.unwrap().unwrap()
 }
 
 fn receipt_of(response: Option<EnvelopeResponse>) -> Vec<EnvelopeId> {
@@ -239,8 +240,8 @@ fn a_relay_that_lies_moves_no_tick() {
     w.say(ada, ben, "held by nobody");
     w.settle();
     let (relay, to) = (w.relay.home.relay, w.account(ben));
-    let liar = SigningKey::from_seed(&Secret::from_bytes([0x77; 32]));
     w.done(ada, move |ctx| {
+        let liar = SigningKey::from_seed(&Secret::from_bytes([0x77; 32]));
         let parcels: Vec<_> = ctx.state.lanes[&to].parcels().cloned().collect();
         let orders = parcels.iter().map(|parcel| parcel.order).collect();
         let receipts = parcels.iter().map(|parcel| {
