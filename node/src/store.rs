@@ -21,6 +21,8 @@ pub use sled_store::SledStore;
 
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+mod power_cut;
 
 /// A tree: one noun's values. The numbers are on the disk: new ones come last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -47,24 +47,65 @@ fn a_later_write_of_the_same_batch_wins(store: &dyn Store) {
     assert_eq!(store.get(Tree::Meta, b"k").unwrap(), None);
 }
 
+fn nothing_is_committed_and_nothing_is_asked_for(store: &dyn Store) {
+    commit(store, vec![]);
+    commit(store, vec![write(Tree::Chat, b"gone", None)]);
+    commit(store, vec![write(Tree::Chat, b"a", Some(b"1"))]);
+    let read = |from: &[u8], to: &[u8], limit| {
+        store.range(Tree::Chat, from, to, Order::Falling, limit).unwrap().len()
+    };
+    assert_eq!(read(&[], &[0xff], 0), 0);
+    assert_eq!(read(b"a", b"a", 10), 0);
+    assert_eq!(read(&[], &[0xff], 10), 1);
+}
+
+fn keys_and_values_may_be_empty_or_long(store: &dyn Store) {
+    let long = vec![7; 2 * recent::MAX_RECORD];
+    let key = vec![9; 300];
+    commit(
+        store,
+        vec![
+            write(Tree::Chat, b"", Some(b"at no key")),
+            write(Tree::Chat, b"nothing", Some(b"")),
+            write(Tree::Chat, &key, Some(&long)),
+        ],
+    );
+    assert_eq!(store.get(Tree::Chat, b"").unwrap(), Some(b"at no key".to_vec()));
+    assert_eq!(store.get(Tree::Chat, b"nothing").unwrap(), Some(Vec::new()));
+    assert_eq!(store.get(Tree::Chat, &key).unwrap(), Some(long));
+    assert_eq!(store.get(Tree::Contact, b"").unwrap(), None);
+}
+
+fn trees_do_not_run_into_each_other(store: &dyn Store) {
+    for tree in Tree::ALL {
+        let edges = [&[][..], &[0], &[0xff; 20]];
+        commit(store, edges.map(|key| write(tree, key, Some(tree.name().as_bytes()))).into());
+    }
+    for tree in Tree::ALL {
+        let rows = store.range(tree, &[], &[0xff; 21], Order::Rising, 100).unwrap();
+        assert_eq!(rows.len(), 3, "{}", tree.name());
+        assert!(rows.iter().all(|(_, value)| value == tree.name().as_bytes()));
+    }
+}
+
 macro_rules! contract {
     ($name:ident, $store:expr) => {
+        contract!($name, $store,
+            reads_what_was_committed
+            ranges_are_half_open_ordered_and_limited
+            a_later_write_of_the_same_batch_wins
+            nothing_is_committed_and_nothing_is_asked_for
+            keys_and_values_may_be_empty_or_long
+            trees_do_not_run_into_each_other
+        );
+    };
+    ($name:ident, $store:expr, $($case:ident)*) => {
         mod $name {
-            #[test]
-            fn reads_what_was_committed() {
+            $(#[test]
+            fn $case() {
                 let (_keep, store) = $store;
-                super::reads_what_was_committed(&store);
-            }
-            #[test]
-            fn ranges_are_half_open_ordered_and_limited() {
-                let (_keep, store) = $store;
-                super::ranges_are_half_open_ordered_and_limited(&store);
-            }
-            #[test]
-            fn a_later_write_of_the_same_batch_wins() {
-                let (_keep, store) = $store;
-                super::a_later_write_of_the_same_batch_wins(&store);
-            }
+                super::$case(&store);
+            })*
         }
     };
 }

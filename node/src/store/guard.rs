@@ -108,7 +108,13 @@ impl Guard {
             return Err(failed(error));
         }
         let witness = open(WITNESS).map_err(failed)?;
-        Ok(Self { folder: folder.to_owned(), witness, _lock: lock })
+        let guard = Self { folder: folder.to_owned(), witness, _lock: lock };
+        if guard.witnessed()? == 0 {
+            // From here on its length never changes: a power cut leaves an older number, and no hole.
+            guard.witness(0)?;
+            guard.witness.sync_all().map_err(failed)?;
+        }
+        Ok(guard)
     }
 
     /// Whether the rows that are there, `counted`, are what the last fold left, `stored`, and the
@@ -172,7 +178,8 @@ impl Guard {
         let mut bytes = Vec::new();
         let mut file = &self.witness;
         file.rewind().and_then(|()| file.take(17).read_to_end(&mut bytes)).map_err(failed)?;
-        if bytes.is_empty() {
+        // Nothing in it, or nothing but its length: the power went before it was first written.
+        if bytes.is_empty() || bytes == [0; 16] {
             return Ok(0);
         }
         let (count, check) = bytes.split_at_checked(8).ok_or_else(damaged)?;

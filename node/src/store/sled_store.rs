@@ -191,9 +191,31 @@ impl Database {
 
     fn flush(&self) -> Result<(), StoreError> {
         self.db.flush().map_err(store_error)?;
-        self.file.sync_data().map_err(guard::failed)
+        reached(Point::Flushed);
+        self.file.sync_data().map_err(guard::failed)?;
+        reached(Point::Synced);
+        Ok(())
     }
 }
+
+/// How far a commit has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Point {
+    /// sled has it.
+    Written,
+    /// sled has flushed it: it outlives the process.
+    Flushed,
+    /// It outlives the power.
+    Synced,
+    /// The guard knows of it.
+    Witnessed,
+}
+
+/// Where a test looks at the disk.
+#[cfg(not(test))]
+fn reached(_: Point) {}
+#[cfg(test)]
+use super::power_cut::reached;
 
 fn record_key(number: u64) -> [u8; 9] {
     let mut key = [RECORD; 9];
@@ -259,8 +281,11 @@ impl Store for SledStore {
             latest.census = self.database.fold(all, latest.census, number)?;
         }
         latest.number = number;
+        reached(Point::Written);
         self.database.flush()?;
-        self.guard.witness(number)
+        self.guard.witness(number)?;
+        reached(Point::Witnessed);
+        Ok(())
     }
 }
 

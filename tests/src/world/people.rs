@@ -246,6 +246,21 @@ impl World {
         Some(sent.expect("it can be said").id)
     }
 
+    /// Writes messages that reach the engine at the same time.
+    pub fn say_at_once(&mut self, who: Who, to: Who, texts: impl IntoIterator<Item = String>) {
+        let chat = self.chat(who, to);
+        let say = |text: String| {
+            let command = move |ctx: &mut Ctx<'_>| match service::chat::send(ctx, chat, text, None)
+            {
+                Err(Failure::Store(error)) => Err(error),
+                _ => Ok(()),
+            };
+            Input::Command(Box::new(command))
+        };
+        self.step(who, texts.into_iter().map(say).collect());
+        self.drain();
+    }
+
     /// Reads everything in a conversation.
     pub fn read(&mut self, who: Who, other: Who) {
         let chat = self.chat(who, other);

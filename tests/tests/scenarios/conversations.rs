@@ -244,3 +244,16 @@ fn who_registers_later_gives_their_contacts_a_mailbox_then() {
     w.settle();
     assert_eq!(w.texts(ben, ada), ["kept for you"]);
 }
+
+#[test]
+fn messages_that_come_together_share_one_commit() {
+    let mut w = World::seeded(12);
+    let (ada, ben) = w.contacts("ada", "ben");
+    w.settle();
+    let before = w.commits(ada);
+    let texts: Vec<_> = (0..node::engine::MAX_BATCH).map(|n| n.to_string()).collect();
+    w.say_at_once(ada, ben, texts.clone());
+    assert_eq!(w.commits(ada) - before, 1);
+    w.settle();
+    assert_eq!(w.texts(ben, ada), texts);
+}
