@@ -2,19 +2,45 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod acvp;
 mod wycheproof;
 
+use core::convert::Infallible;
+
 use data_encoding::HEXLOWER;
+use rand_core::{TryCryptoRng, TryRng};
 
 use crate::aead;
 use crate::agreement::{AgreementKey, AgreementSecret};
-use crate::identity::SigningKey;
+use crate::identity::{Signature, SigningKey, VerifyingKey};
 use crate::kdf;
 use crate::secret::Secret;
 
 fn hex<const N: usize>(text: &str) -> [u8; N] {
     HEXLOWER.decode(text.as_bytes()).unwrap().try_into().unwrap()
 }
+
+/// Gives out the 32 bytes that a case wants drawn, once.
+struct Drawn(Option<[u8; 32]>);
+
+impl TryRng for Drawn {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        unreachable!("only whole messages are drawn")
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        unreachable!("only whole messages are drawn")
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
+        out.copy_from_slice(&self.0.take().expect("one message is drawn"));
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Drawn {}
 
 const SUNSCREEN: &[u8] =
     b"Ladies and Gentlemen of the class of '99: If I could offer you only one \
@@ -38,6 +64,57 @@ fn x25519_agrees_as_rfc_7748_section_6_1() {
     let theirs = AgreementKey::from_bytes(bob_public);
     assert_eq!(alice.agree(&theirs).unwrap().expose(), &shared);
     assert_eq!(bob.agree(&alice.public()).unwrap().expose(), &shared);
+}
+
+/// RFC 7748 §5.2: the output becomes the scalar, and the scalar the point.
+#[test]
+fn x25519_iterated_a_thousand_times_is_as_rfc_7748_section_5_2() {
+    let mut nine = [0; 32];
+    nine[0] = 9;
+    let (mut scalar, mut point) = (nine, nine);
+    for round in 1..=1000 {
+        let secret = AgreementSecret::from_secret(&Secret::from_bytes(scalar));
+        let next = *secret.agree(&AgreementKey::from_bytes(point)).unwrap().expose();
+        (point, scalar) = (scalar, next);
+        if round == 1 {
+            let once = hex("422c8e7a6227d7bca1350b3e2bb7279f7897b87bb6854b783c60e80311ae3079");
+            assert_eq!(scalar, once);
+        }
+    }
+    let expected = hex("684cf59ba83309552800ef566f2f4d3c1c3887c49360e3875f2eb94d99532c51");
+    assert_eq!(scalar, expected);
+}
+
+#[test]
+fn ed25519_signs_and_verifies_as_rfc_8032_tests_2_and_3() {
+    let cases = [
+        (
+            "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb",
+            "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
+            "72",
+            "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da\
+             085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00",
+        ),
+        (
+            "c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7",
+            "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025",
+            "af82",
+            "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac\
+             18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a",
+        ),
+    ];
+    for (seed, public, message, signature) in cases {
+        use ed25519_dalek::Signer;
+        let (seed, signature): ([u8; 32], [u8; 64]) = (hex(seed), hex(signature));
+        let message = HEXLOWER.decode(message.as_bytes()).unwrap();
+        assert_eq!(
+            ed25519_dalek::SigningKey::from_bytes(&seed).sign(&message).to_bytes(),
+            signature
+        );
+        let key = VerifyingKey::from_bytes(hex(public));
+        assert!(key.verify_bytes(&message, &Signature::from_bytes(signature)).is_ok());
+        assert!(key.verify_bytes(b"", &Signature::from_bytes(signature)).is_err());
+    }
 }
 
 #[test]
@@ -106,6 +183,19 @@ fn hkdf_derives_as_rfc_5869_cases_1_and_3() {
         hex("8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8");
     let derived: Secret<42> = kdf::hkdf(b"", &[&ikm], &[]);
     assert_eq!(derived.expose(), &expected);
+}
+
+#[test]
+fn hkdf_derives_as_rfc_5869_case_2() {
+    let run = |from: u8, to: u8| -> Vec<u8> { (from..=to).collect() };
+    let mut derived = [0; 82];
+    let (ikm, salt, info) = (run(0x00, 0x4f), run(0x60, 0xaf), run(0xb0, 0xff));
+    kdf::hkdf_fill(&salt, &[&ikm], &[&info], &mut [&mut derived]);
+    let expected: [u8; 82] =
+        hex("b11e398dc80327a1c8e7f78c596a49344f012eda2d4efad8a050cc4c19afa97c\
+         59045a99cac7827271cb41c65e590e09da3275600c2f09b8367793a9aca3db71\
+         cc30c58179ec3e87c14c01d5c1f3434f1d87");
+    assert_eq!(derived, expected);
 }
 
 #[test]

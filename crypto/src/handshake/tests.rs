@@ -171,6 +171,30 @@ fn a_request_for_one_invite_does_not_open_another() {
     assert_eq!(respond_to(&mixed, &request).unwrap_err(), RespondError::Sealed);
 }
 
+/// Once the prekeys are deleted, nothing that is left opens a recorded request: not the inviter's
+/// seed, the token and the bundle together, and not with two of the three prekeys besides.
+#[test]
+fn without_its_prekeys_a_recorded_request_stays_shut() {
+    let mut rng = TestRng::new("deleted prekeys");
+    let invited = invited(contact_spec(), &mut rng);
+    let request = join_as_bob(&invited, &mut rng).request;
+    let fresh =
+        || InvitePrekeys::generate(&cert(&invited.alice), &invited.token, &mut TestRng::new("x"));
+    let kept = || InvitePrekeys::import(&invited.prekeys.export()).unwrap();
+    let guesses = [
+        fresh(),
+        InvitePrekeys { spk: fresh().spk, ..kept() },
+        InvitePrekeys { opk: fresh().opk, ..kept() },
+        InvitePrekeys { kem: fresh().kem, ..kept() },
+        InvitePrekeys { opk: None, ..kept() },
+    ];
+    for guess in guesses {
+        let refused = respond(&invited.alice, &invited.token, &guess, &request);
+        assert_eq!(refused.unwrap_err(), RespondError::Sealed);
+    }
+    assert!(respond(&invited.alice, &invited.token, &kept(), &request).is_ok());
+}
+
 #[test]
 fn a_certificate_without_its_agreement_secret_is_worthless() {
     let mut rng = TestRng::new("stolen cert");

