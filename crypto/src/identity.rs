@@ -56,6 +56,8 @@ pub enum Purpose {
     Bundle,
     /// A device certificate.
     DeviceCert,
+    /// An offer to re-key, for one account.
+    RekeyOffer,
     /// A move from one account key to another, signed by both.
     AccountMove,
     /// Opening, reading or closing an invite's drop at a relay (by the inviter).
@@ -94,6 +96,7 @@ impl Purpose {
             Self::Invite => "invite",
             Self::Bundle => "bundle",
             Self::DeviceCert => "device cert",
+            Self::RekeyOffer => "rekey offer",
             Self::AccountMove => "account move",
             Self::DropOwner => "drop owner",
             Self::Drop => "drop",

@@ -48,6 +48,15 @@ pub(crate) mod label {
     /// Second key stage of the handshake.
     pub(crate) const KEYS_1: &[u8] = b"KITH/1 k1";
 
+    /// First transcript hash of a re-keying.
+    pub(crate) const REKEY_TRANSCRIPT: &[u8] = b"KITH/1 rekey x0";
+    /// Pre-shared key to the key that seals offers, followed by both accounts.
+    pub(crate) const REKEY_OFFER: &[u8] = b"KITH/1 rekey offer";
+    /// Pre-shared key to the key that seals answers, followed by both accounts.
+    pub(crate) const REKEY_ANSWER: &[u8] = b"KITH/1 rekey answer";
+    /// Pre-shared key to what names a re-keying in its transcript, followed by counter and accounts.
+    pub(crate) const REKEY_ID: &[u8] = b"KITH/1 rekey id";
+
     /// Root step, followed by the post-quantum epoch.
     pub(crate) const ROOT: &[u8] = b"KITH/1 rk";
     /// Message key to body key and nonce.

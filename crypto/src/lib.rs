@@ -4,7 +4,8 @@
 //!    [`DeviceCert`]s.
 //! 2. [`join`] and [`respond`] turn an invite into a [`Session`] on both sides.
 //! 3. The session encrypts and decrypts frames; the caller persists its export with every step.
-//! 4. The [`Vault`] seals what is stored.
+//! 4. Should one side lose it, an [offer](rekey::Offer) and its answer make a new one.
+//! 5. The [`Vault`] seals what is stored.
 //!
 //! # Invariants
 //! * No IO, no clock, no async, no threads, no logging, no global randomness: `now` (Unix seconds)
@@ -30,6 +31,7 @@ mod kem;
 pub mod layout;
 pub mod prekey;
 mod ratchet;
+pub mod rekey;
 pub mod safety;
 pub mod secret;
 pub mod session;
@@ -60,9 +62,8 @@ pub use invite::{
 };
 pub use kem::{BadKemKey, KEM_CIPHERTEXT_LEN, KEM_KEY_LEN, KEM_SEED_LEN};
 pub use prekey::{
-    BUNDLE_LEN, Bundle, BundleBuildError, BundleError, BundleInfo, ContactPrekeyPublic,
-    ContactPrekeys, InvitePrekeys, MAX_BUNDLE_NAME, MAX_BUNDLE_PREVIEW, MAX_PREKEYS_LEN,
-    PrekeyImportError,
+    BUNDLE_LEN, Bundle, BundleBuildError, BundleError, BundleInfo, InvitePrekeys, MAX_BUNDLE_NAME,
+    MAX_BUNDLE_PREVIEW, MAX_PREKEYS_LEN, PrekeyImportError,
 };
 pub use rand_core::CryptoRng;
 pub use ratchet::{

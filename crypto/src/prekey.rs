@@ -7,7 +7,7 @@
 //!    all agreed.
 //!
 //! # Invariants
-//! * Prekeys are random, belong to one invite (or one contact) and are deleted by the transaction
+//! * Prekeys are random, belong to one invite and are deleted by the transaction
 //!   that claims it: there is no directory to deplete or to substitute.
 //! * Every public key in the signed bytes carries a type byte, so none passes for another.
 //! * A sealed bundle always has [`BUNDLE_LEN`] bytes.
@@ -37,7 +37,7 @@ pub const BUNDLE_LEN: usize = 2048;
 pub const MAX_BUNDLE_NAME: usize = 64;
 /// Longest group preview in a bundle, in bytes; opaque here.
 pub const MAX_BUNDLE_PREVIEW: usize = 384;
-/// Longest export of [`InvitePrekeys`] or [`ContactPrekeys`].
+/// Longest export of [`InvitePrekeys`].
 pub const MAX_PREKEYS_LEN: usize = 138;
 
 /// Version byte of a bundle, of its sealed form and of exported prekeys.
@@ -134,72 +134,6 @@ impl fmt::Debug for InvitePrekeys {
             .field("device", device)
             .field("agreement_version", agreement_version)
             .finish_non_exhaustive()
-    }
-}
-
-/// Prekeys handed to one contact inside a session, for a later re-initialisation.
-pub struct ContactPrekeys {
-    spk: AgreementSecret,
-    kem: KemSecret,
-}
-
-/// The public halves of [`ContactPrekeys`].
-#[derive(Clone, PartialEq, Eq)]
-pub struct ContactPrekeyPublic {
-    /// The X25519 prekey.
-    pub spk: AgreementKey,
-    /// The ML-KEM-768 encapsulation key.
-    pub kem: Box<[u8; KEM_KEY_LEN]>,
-}
-
-impl fmt::Debug for ContactPrekeyPublic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { spk, kem: _ } = self;
-        f.debug_struct("ContactPrekeyPublic").field("spk", spk).finish_non_exhaustive()
-    }
-}
-
-impl ContactPrekeys {
-    /// Draws a set for one contact.
-    #[must_use]
-    pub fn generate<R: CryptoRng + ?Sized>(rng: &mut R) -> Self {
-        Self { spk: AgreementSecret::random(rng), kem: KemSecret::random(rng) }
-    }
-
-    /// What the contact receives. Costs an ML-KEM key generation.
-    #[must_use]
-    pub fn public(&self) -> ContactPrekeyPublic {
-        ContactPrekeyPublic { spk: self.spk.public(), kem: self.kem.public() }
-    }
-
-    /// The bytes to seal in the vault.
-    #[must_use]
-    pub fn export(&self) -> Zeroizing<Vec<u8>> {
-        let mut w = Writer::with_capacity(MAX_PREKEYS_LEN);
-        w.u8(VERSION).bytes(self.spk.to_secret().expose()).bytes(self.kem.seed().expose());
-        Zeroizing::new(w.finish())
-    }
-
-    /// Reads what [`ContactPrekeys::export`] wrote.
-    ///
-    /// # Errors
-    /// [`PrekeyImportError`].
-    pub fn import(bytes: &[u8]) -> Result<Self, PrekeyImportError> {
-        let mut r = Reader::new(bytes);
-        if r.u8()? != VERSION {
-            return Err(PrekeyImportError::UnknownForm);
-        }
-        let spk = AgreementSecret::from_secret(&Secret::from_bytes(r.array()?));
-        let kem = KemSecret::from_seed(Secret::from_bytes(r.array()?));
-        r.finish()?;
-        Ok(Self { spk, kem })
-    }
-}
-
-impl fmt::Debug for ContactPrekeys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { spk: _, kem: _ } = self;
-        f.write_str("ContactPrekeys(..)")
     }
 }
 

@@ -13,6 +13,7 @@ pub const NOW: u64 = 1_767_225_600;
 /// An invite and both sides of the session it led to.
 pub struct World {
     pub alice: Identity,
+    pub bob: Identity,
     pub token: Token,
     pub prekeys: InvitePrekeys,
     pub bundle: Bundle,
@@ -48,6 +49,7 @@ impl World {
         let responded = respond(&alice, &token, &prekeys, &request).expect("an honest request");
         Self {
             alice,
+            bob,
             token,
             prekeys,
             bundle,

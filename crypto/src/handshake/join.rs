@@ -5,18 +5,20 @@ use core::fmt;
 use rand_core::CryptoRng;
 
 use crate::aead;
-use crate::agreement::{AgreementSecret, LowOrderKey};
+use crate::agreement::{AgreementKey, AgreementSecret, LowOrderKey};
 use crate::handshake::schedule::StageZero;
 use crate::handshake::transcript::{ResponderKeys, T0};
 use crate::handshake::{
-    CERT_NONCE, FIRST_FRAME_LEN, JOIN_REQUEST_LEN, MAX_JOIN_PAYLOAD, REQUEST_VERSION,
+    CERT_NONCE, FIRST_FRAME_LEN, MAX_JOIN_PAYLOAD, OPENING_LEN, REQUEST_VERSION,
 };
 use crate::identity::{DeviceCert, Identity};
 use crate::invite::Token;
-use crate::kem::{self, BadKemKey};
+use crate::kdf::label;
+use crate::kem::{self, BadKemKey, KEM_KEY_LEN};
 use crate::layout::Writer;
 use crate::prekey::Bundle;
 use crate::ratchet::EncryptError;
+use crate::secret::Secret;
 use crate::session::{Established, Session};
 
 /// Why an invite could not be redeemed.
@@ -48,7 +50,8 @@ pub enum JoinError {
 
 /// A redeemed invite on the initiator's side.
 pub struct Joined {
-    /// The exact bytes to persist, send and resend; [`JOIN_REQUEST_LEN`] of them.
+    /// The exact bytes to persist, send and resend; [`JOIN_REQUEST_LEN`](super::JOIN_REQUEST_LEN)
+    /// of them.
     pub request: Vec<u8>,
     /// The session, already past its first frame.
     pub session: Session,
@@ -87,31 +90,68 @@ pub fn join<R: CryptoRng + ?Sized>(
     if bundle.tid != keys.tid || bundle.cert.account() != token.account() {
         return Err(JoinError::BundleMismatch);
     }
+    let offered = Offered {
+        purpose: label::TRANSCRIPT_0,
+        tid: &keys.tid,
+        psk: &keys.psk,
+        cert: &bundle.cert,
+        spk: bundle.spk,
+        opk: bundle.opk,
+        kem: &bundle.kem,
+    };
+    let (opening, session) =
+        initiate(identity, cert, &offered, (first_payload, FIRST_FRAME_LEN), rng)?;
+    let mut request = vec![REQUEST_VERSION];
+    request.extend(opening);
+    Ok(Joined { request, session })
+}
+
+/// The responder's public keys, and the secret that both have already.
+pub(crate) struct Offered<'a> {
+    /// What the handshake is for.
+    pub(crate) purpose: &'a [u8],
+    pub(crate) tid: &'a [u8; 16],
+    pub(crate) psk: &'a Secret<32>,
+    pub(crate) cert: &'a DeviceCert,
+    pub(crate) spk: AgreementKey,
+    pub(crate) opk: Option<AgreementKey>,
+    pub(crate) kem: &'a [u8; KEM_KEY_LEN],
+}
+
+/// `EA ‖ ct ‖ c1 ‖ frame` and the session; the frame has the given length.
+pub(crate) fn initiate<R: CryptoRng + ?Sized>(
+    identity: &Identity,
+    cert: &DeviceCert,
+    offered: &Offered<'_>,
+    (first_payload, frame_len): (&[u8], usize),
+    rng: &mut R,
+) -> Result<(Vec<u8>, Session), JoinError> {
     let own_agreement = identity.agreement(cert.spec().agreement_version);
     if cert.account() != identity.account() || cert.spec().agreement_key != own_agreement.public() {
         return Err(JoinError::CertMismatch);
     }
 
     let ephemeral = AgreementSecret::random(rng);
-    let (ciphertext, post_quantum) = kem::encapsulate(&bundle.kem, rng)?;
-    let responder = bundle.cert.spec();
+    let (ciphertext, post_quantum) = kem::encapsulate(offered.kem, rng)?;
+    let responder = offered.cert.spec();
     let t0 = T0::new(
         &ResponderKeys {
-            tid: &keys.tid,
-            account: bundle.cert.account(),
+            purpose: offered.purpose,
+            tid: offered.tid,
+            account: offered.cert.account(),
             device: responder.device,
             agreement: responder.agreement_key,
-            spk: bundle.spk,
-            opk: bundle.opk,
-            kem: &bundle.kem,
+            spk: offered.spk,
+            opk: offered.opk,
+            kem: offered.kem,
         },
         &ephemeral.public(),
         &ciphertext,
     );
     let preliminary = StageZero {
-        psk: &keys.psk,
-        ephemeral_signed: ephemeral.agree(&bundle.spk)?,
-        ephemeral_one_time: bundle.opk.as_ref().map(|opk| ephemeral.agree(opk)).transpose()?,
+        psk: offered.psk,
+        ephemeral_signed: ephemeral.agree(&offered.spk)?,
+        ephemeral_one_time: offered.opk.as_ref().map(|opk| ephemeral.agree(opk)).transpose()?,
         post_quantum,
     }
     .derive(&t0);
@@ -122,23 +162,23 @@ pub fn join<R: CryptoRng + ?Sized>(
 
     let th = t0.bind(&sealed_cert, cert);
     let derived = preliminary.derive(
-        &own_agreement.agree(&bundle.spk)?,
+        &own_agreement.agree(&offered.spk)?,
         &ephemeral.agree(&responder.agreement_key)?,
         &th,
     );
     let shared = Established {
-        peer: bundle.cert.account(),
+        peer: offered.cert.account(),
         peer_device: responder.device,
         sid: derived.sid,
         transcript: th,
         sas_key: derived.sas_key,
         exporter: derived.exporter,
     };
-    let mut session = Session::initiator(shared, derived.ratchet, bundle.spk);
-    let frame = session.ratchet.encrypt_first(&th, first_payload, FIRST_FRAME_LEN, rng)?;
+    let mut session = Session::initiator(shared, derived.ratchet, offered.spk);
+    let frame = session.ratchet.encrypt_first(&th, first_payload, frame_len, rng)?;
 
-    let mut w = Writer::with_capacity(JOIN_REQUEST_LEN);
-    w.u8(REQUEST_VERSION).bytes(ephemeral.public().as_bytes()).bytes(&*ciphertext);
+    let mut w = Writer::with_capacity(OPENING_LEN.saturating_add(frame_len));
+    w.bytes(ephemeral.public().as_bytes()).bytes(&*ciphertext);
     w.bytes(&sealed_cert).bytes(&frame);
-    Ok(Joined { request: w.finish(), session })
+    Ok((w.finish(), session))
 }

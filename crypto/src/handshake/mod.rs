@@ -26,6 +26,8 @@ mod schedule;
 mod transcript;
 
 pub use self::join::{JoinError, Joined, join};
+pub(crate) use self::join::{Offered, initiate};
+pub(crate) use self::respond::{Held, accept};
 pub use self::respond::{RespondError, Responded, respond};
 
 use crate::aead::TAG_LEN;
@@ -43,9 +45,10 @@ pub const MAX_JOIN_PAYLOAD: usize = FIRST_FRAME_LEN - FRAME_OVERHEAD - 2;
 const REQUEST_VERSION: u8 = 1;
 /// Bytes of the sealed certificate.
 const SEALED_CERT_LEN: usize = DEVICE_CERT_LEN + TAG_LEN;
+/// Bytes of `EA ‖ ct ‖ c1`, which come before the first frame.
+pub(crate) const OPENING_LEN: usize = AGREEMENT_KEY_LEN + KEM_CIPHERTEXT_LEN + SEALED_CERT_LEN;
 /// Bytes of the frame that fills a request up.
-const FIRST_FRAME_LEN: usize =
-    JOIN_REQUEST_LEN - 1 - AGREEMENT_KEY_LEN - KEM_CIPHERTEXT_LEN - SEALED_CERT_LEN;
+const FIRST_FRAME_LEN: usize = JOIN_REQUEST_LEN - 1 - OPENING_LEN;
 /// The key that seals a certificate is used once, so its nonce is constant.
 const CERT_NONCE: [u8; 12] = [0; 12];
 

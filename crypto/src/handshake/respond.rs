@@ -6,14 +6,15 @@ use crate::aead::{self, TAG_LEN};
 use crate::agreement::{AgreementKey, AgreementSecret, LowOrderKey};
 use crate::handshake::schedule::StageZero;
 use crate::handshake::transcript::{ResponderKeys, T0};
-use crate::handshake::{
-    CERT_NONCE, FIRST_FRAME_LEN, JOIN_REQUEST_LEN, REQUEST_VERSION, SEALED_CERT_LEN,
-};
+use crate::handshake::{CERT_NONCE, JOIN_REQUEST_LEN, REQUEST_VERSION, SEALED_CERT_LEN};
 use crate::identity::{AccountKey, DeviceCert, DeviceCertError, Identity};
 use crate::invite::Token;
+use crate::kdf::label;
+use crate::kem::KemSecret;
 use crate::layout::{LayoutError, Reader};
 use crate::prekey::InvitePrekeys;
 use crate::ratchet::DecryptError;
+use crate::secret::Secret;
 use crate::session::{Established, Session};
 
 /// Why a join request was refused. Toward the network all of these look alike.
@@ -94,32 +95,65 @@ pub fn respond(
     if token.account() != identity.account() {
         return Err(RespondError::ForeignInvite);
     }
+    let keys = token.derived();
+    let held = Held {
+        purpose: label::TRANSCRIPT_0,
+        tid: &keys.tid,
+        psk: &keys.psk,
+        device: prekeys.device,
+        agreement_version: prekeys.agreement_version,
+        spk: &prekeys.spk,
+        opk: prekeys.opk.as_ref(),
+        kem: &prekeys.kem,
+    };
+    accept(identity, &held, r.into_rest())
+}
+
+/// The secret halves of what was [offered](super::join::Offered).
+pub(crate) struct Held<'a> {
+    /// What the handshake is for.
+    pub(crate) purpose: &'a [u8],
+    pub(crate) tid: &'a [u8; 16],
+    pub(crate) psk: &'a Secret<32>,
+    pub(crate) device: u32,
+    pub(crate) agreement_version: u32,
+    pub(crate) spk: &'a AgreementSecret,
+    pub(crate) opk: Option<&'a AgreementSecret>,
+    pub(crate) kem: &'a KemSecret,
+}
+
+/// Reads `EA ‖ ct ‖ c1 ‖ frame`; everything after `c1` is the frame.
+pub(crate) fn accept(
+    identity: &Identity,
+    held: &Held<'_>,
+    opening: &[u8],
+) -> Result<Responded, RespondError> {
+    let mut r = Reader::new(opening);
     let ephemeral = AgreementKey::from_bytes(r.array()?);
     let ciphertext = r.array()?;
     let sealed_cert: [u8; SEALED_CERT_LEN] = r.array()?;
-    let frame = r.take(FIRST_FRAME_LEN)?;
-    r.finish()?;
+    let frame = r.into_rest();
 
-    let keys = token.derived();
-    let own_agreement = identity.agreement(prekeys.agreement_version);
+    let own_agreement = identity.agreement(held.agreement_version);
     let t0 = T0::new(
         &ResponderKeys {
-            tid: &keys.tid,
+            purpose: held.purpose,
+            tid: held.tid,
             account: identity.account(),
-            device: prekeys.device,
+            device: held.device,
             agreement: own_agreement.public(),
-            spk: prekeys.spk.public(),
-            opk: prekeys.opk.as_ref().map(AgreementSecret::public),
-            kem: &prekeys.kem.public(),
+            spk: held.spk.public(),
+            opk: held.opk.map(AgreementSecret::public),
+            kem: &held.kem.public(),
         },
         &ephemeral,
         &ciphertext,
     );
     let preliminary = StageZero {
-        psk: &keys.psk,
-        ephemeral_signed: prekeys.spk.agree(&ephemeral)?,
-        ephemeral_one_time: prekeys.opk.as_ref().map(|opk| opk.agree(&ephemeral)).transpose()?,
-        post_quantum: prekeys.kem.decapsulate(&ciphertext),
+        psk: held.psk,
+        ephemeral_signed: held.spk.agree(&ephemeral)?,
+        ephemeral_one_time: held.opk.map(|opk| opk.agree(&ephemeral)).transpose()?,
+        post_quantum: held.kem.decapsulate(&ciphertext),
     }
     .derive(&t0);
     let cert = open_cert(preliminary.cert_key.expose(), &t0, &sealed_cert)?;
@@ -129,7 +163,7 @@ pub fn respond(
 
     let th = t0.bind(&sealed_cert, &cert);
     let derived = preliminary.derive(
-        &prekeys.spk.agree(&cert.spec().agreement_key)?,
+        &held.spk.agree(&cert.spec().agreement_key)?,
         &own_agreement.agree(&ephemeral)?,
         &th,
     );
@@ -141,7 +175,7 @@ pub fn respond(
         sas_key: derived.sas_key,
         exporter: derived.exporter,
     };
-    let mut session = Session::responder(shared, derived.ratchet, &prekeys.spk);
+    let mut session = Session::responder(shared, derived.ratchet, held.spk);
     let payload = session.ratchet.decrypt(&th, frame, 0)?;
     Ok(Responded { peer: cert.account(), cert, payload, session })
 }

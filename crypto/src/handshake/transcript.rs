@@ -13,6 +13,8 @@ const SUITE: u8 = 1;
 /// The responder's side of an invite, as both hash it.
 #[derive(Debug)]
 pub(super) struct ResponderKeys<'a> {
+    /// What the handshake is for: an invite, or a re-keying.
+    pub(super) purpose: &'a [u8],
     pub(super) tid: &'a [u8; 16],
     pub(super) account: AccountKey,
     pub(super) device: u32,
@@ -32,7 +34,7 @@ impl T0 {
         ciphertext: &[u8; KEM_CIPHERTEXT_LEN],
     ) -> Self {
         let mut w = Writer::with_capacity(1536);
-        w.bytes(label::TRANSCRIPT_0).u8(SUITE).lp(responder.tid);
+        w.bytes(responder.purpose).u8(SUITE).lp(responder.tid);
         w.bytes(responder.account.as_bytes()).u32(responder.device);
         w.bytes(responder.agreement.as_bytes());
         w.u8(TYPE_X25519).bytes(responder.spk.as_bytes());

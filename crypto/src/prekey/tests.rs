@@ -132,21 +132,11 @@ fn stored_prekeys_round_trip_and_damaged_ones_are_refused() {
         }
         InvitePrekeys::import(&[&stored[..], &[0]].concat()).unwrap_err();
     }
-    let contact = ContactPrekeys::generate(&mut rng);
-    let stored = contact.export();
-    let again = ContactPrekeys::import(&stored).unwrap();
-    assert!(again.public() == contact.public());
-    for len in 0..stored.len() {
-        ContactPrekeys::import(&stored[..len]).unwrap_err();
-    }
 }
 
 #[test]
 fn debug_hides_keys_and_names() {
     let mut rng = TestRng::new("debug");
     let invited = invited(contact_spec(), &mut rng);
-    let contact = ContactPrekeys::generate(&mut rng);
-    let shown =
-        format!("{:?}\n{:?}\n{contact:?}\n{:?}", invited.prekeys, invited.bundle, contact.public());
-    insta::assert_snapshot!("debug", shown);
+    insta::assert_snapshot!("debug", format!("{:?}\n{:?}", invited.prekeys, invited.bundle));
 }
