@@ -15,6 +15,7 @@ pub mod profile;
 pub mod queue;
 pub mod receipt;
 pub mod registration;
+mod rekey;
 pub mod request;
 pub mod scan;
 pub mod session;
@@ -37,6 +38,7 @@ pub fn start(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
     registration::start(ctx)?;
     queue::start(ctx)?;
     contact::start(ctx)?;
+    rekey::start(ctx)?;
     request::start(ctx)?;
     invite::start(ctx)?;
     on_time(ctx)
@@ -52,6 +54,7 @@ pub fn on_time(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
     scan::on_time(ctx)?;
     receipt::on_time(ctx)?;
     presence::on_time(ctx)?;
+    rekey::on_time(ctx)?;
     sweep::on_time(ctx)?;
     outbox::pump(ctx)
 }

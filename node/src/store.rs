@@ -56,11 +56,13 @@ pub enum Tree {
     Queue,
     /// What happened, by sequence number.
     Journal,
+    /// What re-keying needs, by account.
+    Rekey,
 }
 
 impl Tree {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Meta,
         Self::Registration,
         Self::Invite,
@@ -75,6 +77,7 @@ impl Tree {
         Self::Seen,
         Self::Queue,
         Self::Journal,
+        Self::Rekey,
     ];
 
     /// Its name on disk and in key derivation.
@@ -95,6 +98,7 @@ impl Tree {
             Self::Seen => "seen",
             Self::Queue => "queue",
             Self::Journal => "journal",
+            Self::Rekey => "rekey",
         }
     }
 }

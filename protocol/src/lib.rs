@@ -20,6 +20,7 @@ pub mod outbox;
 pub mod presence;
 pub mod receipt;
 pub mod registration;
+pub mod rekey;
 pub mod request;
 pub mod session;
 #[cfg(any(test, feature = "test-utils"))]

@@ -12,6 +12,7 @@
 //!
 //! Spec: `docs/protocol/session.md`.
 
+use crypto::DecryptError;
 use crypto::session::Session;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -70,6 +71,10 @@ pub enum OpenError {
     /// No session with this account opens it.
     #[error("no session opens it")]
     NotOpened,
+    /// It is of a session with this account, and breaks that session's rules: its author's state is
+    /// not what it was.
+    #[error("its author broke the session: {0}")]
+    Fault(DecryptError),
     /// A session opened it, and what is inside is not an envelope. It is consumed.
     #[error("what is inside is no envelope: {0}")]
     Envelope(EnvelopeError),
@@ -104,6 +109,11 @@ impl Sessions {
         self.live.is_empty()
     }
 
+    /// All of them, the one that seals first.
+    pub fn all(&self) -> impl Iterator<Item = &Session> {
+        self.live.iter().map(|live| &live.session)
+    }
+
     /// The session that seals: the one that the other side proved last to have.
     #[must_use]
     pub fn sealing(&self) -> Option<&Session> {
@@ -113,7 +123,7 @@ impl Sessions {
     /// The session with this id.
     #[must_use]
     pub fn get(&self, id: [u8; 16]) -> Option<&Session> {
-        self.live.iter().map(|live| &live.session).find(|session| session.id() == id)
+        self.all().find(|session| session.id() == id)
     }
 
     /// Seals `envelope` on the sealing session. The caller stores the new state *and* the frame
@@ -156,15 +166,24 @@ impl Sessions {
     /// Opens a frame, and says which session opened it.
     ///
     /// # Errors
-    /// [`OpenError::NotOpened`] changes nothing. [`OpenError::Envelope`] has consumed the
-    /// frame's key: the frame will never say anything else.
+    /// [`OpenError::NotOpened`] and [`OpenError::Fault`] change nothing. [`OpenError::Envelope`] has
+    /// consumed the frame's key: the frame will never say anything else.
     pub fn open(
         &mut self,
         frame: &[u8],
         now: Timestamp,
     ) -> Result<([u8; 16], Envelope), OpenError> {
+        let mut refused = OpenError::NotOpened;
         for live in &mut self.live {
-            let Ok(plaintext) = live.session.decrypt(frame, now.seconds()) else { continue };
+            let plaintext = match live.session.decrypt(frame, now.seconds()) {
+                Ok(plaintext) => plaintext,
+                Err(error) => {
+                    if error.is_peer_fault() {
+                        refused = OpenError::Fault(error);
+                    }
+                    continue;
+                }
+            };
             live.last_opened = now;
             let id = live.session.id();
             let plaintext = zeroize::Zeroizing::new(plaintext);
@@ -173,7 +192,7 @@ impl Sessions {
             self.prune(now);
             return envelope.map(|envelope| (id, envelope));
         }
-        Err(OpenError::NotOpened)
+        Err(refused)
     }
 
     /// The sealing session first; between equals the smaller id, alike on both sides.

@@ -9,3 +9,5 @@ mod claims;
 mod conversation;
 #[path = "simulation/peer.rs"]
 mod peer;
+#[path = "simulation/rekeying.rs"]
+mod rekeying;

@@ -233,6 +233,11 @@ impl World {
         self.planned = Some((index, n, how));
     }
 
+    /// The same for the `n`-th commit from now of somebody who is there.
+    pub fn fail_commit_in(&mut self, who: Who, n: u64, how: Fails) {
+        self.people[who.0].store.fail_in(n, how);
+    }
+
     /// Commits of a person's nodes so far.
     #[must_use]
     pub fn commits(&self, who: Who) -> u64 {

@@ -20,5 +20,7 @@ mod parting;
 mod presence;
 #[path = "scenarios/refusals.rs"]
 mod refusals;
+#[path = "scenarios/rekeying.rs"]
+mod rekeying;
 #[path = "scenarios/relays.rs"]
 mod relays;

@@ -6,6 +6,7 @@ use protocol::ids::{AccountId, InviteId, QueueId, RelayId};
 use protocol::outbox::Lane;
 use protocol::presence::{Focus, Seen};
 use protocol::registration::wire::RegisterResponse;
+use protocol::rekey::Doubts;
 use protocol::session::Sessions;
 use protocol::time::Timestamp;
 
@@ -137,6 +138,8 @@ pub struct State {
     pub reads_due: BTreeMap<AccountId, Timestamp>,
     /// Delivered receipts that are being gathered, per contact.
     pub receipts_due: BTreeMap<AccountId, Vec<protocol::ids::EnvelopeId>>,
+    /// Frames of contacts that do not open.
+    pub doubts: BTreeMap<AccountId, Doubts>,
     /// Whether strangers may connect.
     pub admits_strangers: bool,
     /// When invites, requests and old rows are looked through again.
@@ -181,6 +184,7 @@ impl State {
             queues: Queues::default(),
             reads_due: BTreeMap::new(),
             receipts_due: BTreeMap::new(),
+            doubts: BTreeMap::new(),
             admits_strangers: false,
             sweep_at: now,
             renew_at: None,
@@ -208,11 +212,13 @@ impl State {
         let seen = self.seen.values().filter_map(|seen| seen.next_deadline(now));
         let scans = self.scans.values().filter_map(|scan| scan.next_try);
         let queues = self.queues.retries.values().map(|(_, at)| *at);
+        let doubts = self.doubts.values().filter_map(Doubts::due_at);
         let told = self.told.at.map(|at| at.plus(protocol::presence::RENEWAL));
         lanes
             .chain(seen)
             .chain(scans)
             .chain(queues)
+            .chain(doubts)
             .chain(self.reads_due.values().copied())
             .chain(self.typing.values().copied())
             .chain(self.focus.next_deadline(now))

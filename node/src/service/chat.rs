@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use self::reading::read;
-pub(super) use self::reading::{last_read, on_delivered, on_read, resume_receipts};
+pub(super) use self::reading::{
+    last_read, on_delivered, on_read, resume_receipts, tell_read_again,
+};
 use super::error::{ErrorKind, NotFound, Refusal};
 use super::{contact, outbox, session};
 use crate::api::dto::EventBody;

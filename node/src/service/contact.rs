@@ -12,7 +12,7 @@ use protocol::wire::Wire;
 use serde::{Deserialize, Serialize};
 
 use super::error::{ErrorKind, NotFound, Refusal};
-use super::{chat, outbox, presence, profile, queue, registration, request, session};
+use super::{chat, outbox, presence, profile, queue, registration, rekey, request, session};
 use crate::engine::{Ctx, Event, Failure};
 use crate::net::{NetCommand, Path};
 use crate::store::{Order, StoreError, Tree};
@@ -141,6 +141,7 @@ pub fn add(ctx: &mut Ctx<'_>, account: AccountId, origin: Origin) -> Result<(), 
     if let Some(mut record) = get(ctx, account)? {
         record.symbols = record.symbols.or(origin.symbols);
         put(ctx, &record)?;
+        rekey::learn(ctx, account)?;
         return on_card(ctx, account, origin.card);
     }
     let record = ContactRecord {
@@ -161,6 +162,7 @@ pub fn add(ctx: &mut Ctx<'_>, account: AccountId, origin: Origin) -> Result<(), 
         let conversation = Chat::new(ctx.account.id, account, ctx.now);
         chat::put(ctx, &conversation)?;
     }
+    rekey::learn(ctx, account)?;
     reach(ctx, account, &record.card)?;
     presence::greet(ctx, account)?;
     ctx.emit(Event::ContactChanged(account));
@@ -222,6 +224,7 @@ pub fn remove(ctx: &mut Ctx<'_>, account: AccountId) -> Result<(), Failure> {
     ctx.delete(key);
     request::forget(ctx, account);
     ctx.delete_sessions(account);
+    rekey::forget(ctx, account);
     queue::close(ctx, queue::Purpose::Contact(account))?;
     ctx.state.seen.remove(&account);
     ctx.state.paths.remove(&account);
@@ -233,11 +236,16 @@ pub fn remove(ctx: &mut Ctx<'_>, account: AccountId) -> Result<(), Failure> {
 /// Tells every contact where we are now and who we say we are.
 pub(super) fn send_cards(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
     for record in all(ctx)? {
-        let card = profile::card_for(ctx, record.account, true)?;
-        outbox::supersede_cards(ctx, record.account);
-        session::send_unasked(ctx, record.account, Content::Card(card), Class::Card)?;
+        send_card(ctx, record.account)?;
     }
     Ok(())
+}
+
+/// Tells one contact.
+pub(super) fn send_card(ctx: &mut Ctx<'_>, account: AccountId) -> Result<(), StoreError> {
+    let card = profile::card_for(ctx, account, true)?;
+    outbox::supersede_cards(ctx, account);
+    session::send_unasked(ctx, account, Content::Card(card), Class::Card)
 }
 
 pub(super) fn on_listening(ctx: &mut Ctx<'_>, addresses: Vec<Address>) -> Result<(), StoreError> {

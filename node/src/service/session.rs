@@ -10,6 +10,7 @@ use protocol::wire::Wire;
 use serde::{Deserialize, Serialize};
 
 use super::error::{ErrorKind, Refusal};
+use super::rekey::{self, Outcome};
 use super::{chat, contact, receipt, request};
 use crate::engine::{Ctx, Failure};
 use crate::store::{StoreError, Tree};
@@ -186,13 +187,19 @@ pub fn receive<'f>(
         }
         let now = ctx.now;
         let wants_receipt = match open(ctx, account, frame)? {
-            Err(OpenError::NotOpened) => {
-                tracing::debug!(account = %account.short(), "a frame did not open");
-                continue;
+            Err(refused @ (OpenError::NotOpened | OpenError::Fault(_))) => {
+                tracing::debug!(account = %account.short(), "a frame did not open: {refused}");
+                let fault = matches!(refused, OpenError::Fault(_));
+                let known = contact::get(ctx, account)?.is_some();
+                if !known || rekey::on_unopened(ctx, account, frame, fault)? == Outcome::Left {
+                    continue;
+                }
+                true
             }
             // It opened and says nothing we understand; it never will.
             Err(_) => true,
             Ok((session, opened)) => {
+                rekey::on_opened(ctx, account, envelope);
                 let wants_receipt = opened.content.wants_receipt();
                 dispatch(ctx, account, session, route, opened)?;
                 wants_receipt

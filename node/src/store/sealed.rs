@@ -70,14 +70,14 @@ impl std::fmt::Debug for SealedStore {
 }
 
 impl SealedStore {
-    /// `store` under the keys of `vault`. Sessions, invites and requests are sealed under the
+    /// `store` under the keys of `vault`. Sessions, invites, requests and what re-keys are sealed under the
     /// current generation, whose key can be erased.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, vault: &Vault) -> Self {
         let keys = |tree: Tree| TreeKeys {
             index: vault.tree_key(tree.name(), 0),
             value: match tree {
-                Tree::Session | Tree::Invite | Tree::Request => {
+                Tree::Session | Tree::Invite | Tree::Request | Tree::Rekey => {
                     vault.erasable_tree_key(tree.name())
                 }
                 _ => vault.tree_key(tree.name(), 0),

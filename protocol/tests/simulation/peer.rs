@@ -60,8 +60,8 @@ pub(crate) fn identity(byte: u8) -> Identity {
     Identity::from_seed(&Seed::from_secret(Secret::from_bytes([byte; 32])))
 }
 
-/// Two people who have met through the real handshake.
-pub(crate) fn pair(now: Timestamp, rng: &mut StdRng) -> [Peer; 2] {
+/// The sessions of two people who have met through the real handshake, the inviter's first.
+pub(crate) fn met(now: Timestamp, rng: &mut StdRng) -> [Sessions; 2] {
     let (ada, ben) = (identity(1), identity(2));
     let cert = |of: &Identity| of.primary_cert(FIRST_AGREEMENT_VERSION, now.seconds(), 0);
     let spec = MintSpec {
@@ -81,6 +81,13 @@ pub(crate) fn pair(now: Timestamp, rng: &mut StdRng) -> [Peer; 2] {
     let (mut adas, mut bens) = (Sessions::default(), Sessions::default());
     adas.add(opened.session, now);
     bens.add(joined.session, now);
+    [adas, bens]
+}
+
+/// Two people who have met.
+pub(crate) fn pair(now: Timestamp, rng: &mut StdRng) -> [Peer; 2] {
+    let [adas, bens] = met(now, rng);
+    let (ada, ben) = (identity(1), identity(2));
     let ids: (AccountId, AccountId) = (ada.account().into(), ben.account().into());
     // The inviter speaks first: its answer confirms the handshake.
     let mut ada = Peer::new(ada, ids.1, adas, now);

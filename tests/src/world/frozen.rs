@@ -60,6 +60,25 @@ impl World {
         self.start(who);
         who
     }
+
+    /// Puts a copy of a person's folder back, as [`freeze`](Self::freeze) took it, and starts on it.
+    ///
+    /// # Panics
+    /// When the text is none of this person's node, or the node does not start on it.
+    pub fn put_back(&mut self, who: Who, text: &str) {
+        let frozen = Frozen::read(text).expect("a frozen node");
+        self.stop(who);
+        let store = &self.people[who.0].store;
+        let mut rows = Batch::default();
+        for tree in Tree::ALL {
+            let all = store.range(tree, &[], &[0xff; 64], Order::Rising, usize::MAX);
+            let there = all.expect("a readable store").into_iter();
+            rows.writes.extend(there.map(|(key, _)| (tree, key, None)));
+        }
+        rows.writes.extend(frozen.rows.writes);
+        store.commit(rows).expect("memory takes it");
+        self.start(who);
+    }
 }
 
 #[derive(Default)]

@@ -66,6 +66,25 @@ pub(in crate::service) fn last_read(
     Ok(last.map(|message| message.id))
 }
 
+/// What they were told may have been lost: the last message of theirs that was read is told again.
+pub(in crate::service) fn tell_read_again(
+    ctx: &mut Ctx<'_>,
+    account: AccountId,
+) -> Result<(), StoreError> {
+    let chat = ChatId::of_pair(ctx.account.id, account);
+    let Some(mut conversation) = get(ctx, chat)? else { return Ok(()) };
+    let read = (Position::FIRST, after(conversation.read_up_to));
+    let last = page(ctx, chat, read, Order::Falling, MAX_PAGE)?
+        .into_iter()
+        .find(|message| message.author == Author::Them);
+    if let Some(last) = last {
+        conversation.told_read_up_to = conversation.told_read_up_to.min(before(last.position));
+        put(ctx, &conversation)?;
+        receipt::owe_read(ctx, account);
+    }
+    Ok(())
+}
+
 /// They read messages of ours.
 pub(in crate::service) fn on_read(
     ctx: &mut Ctx<'_>,

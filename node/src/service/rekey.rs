@@ -1,0 +1,188 @@
+//! Re-keying: from frames that do not open, or sessions that are gone, to a new session.
+
+use crypto::session::Session;
+use protocol::ids::{AccountId, EnvelopeId};
+use protocol::outbox::{Class, Parcel};
+use protocol::rekey::{FIRST_PAUSE, GRACE, Heard, Me, Rekey};
+use protocol::time::SECOND;
+
+use super::{chat, contact, outbox, session};
+use crate::engine::Ctx;
+use crate::store::{StoreError, Tree};
+
+/// Over so long the offers of a node that has lost all of its sessions are spread.
+const SPREAD: u64 = 20 * SECOND;
+
+/// What came of a frame that no session opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It re-keyed, or was meant to and came too late: it is done with.
+    Taken,
+    /// It stays with its author.
+    Left,
+}
+
+pub(super) fn start(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
+    for record in contact::all(ctx)? {
+        let rekey = get(ctx, record.account)?;
+        if rekey.is_empty() {
+            learn(ctx, record.account)?;
+        } else if rekey.is_lost() {
+            let at = ctx.now.plus(ctx.rng.next_u64() % SPREAD);
+            ctx.state.doubts.entry(record.account).or_default().be_certain(at);
+        }
+    }
+    Ok(())
+}
+
+/// A contact was made, or met again: what their sessions share is kept for offers to come.
+pub(super) fn learn(ctx: &mut Ctx<'_>, account: AccountId) -> Result<(), StoreError> {
+    let mut rekey = get(ctx, account)?;
+    for session in ctx.sessions(account)?.all() {
+        rekey.share(&session.reinit_psk());
+    }
+    put(ctx, account, &rekey)
+}
+
+/// Forgets what is shared with a contact who was removed.
+pub(super) fn forget(ctx: &mut Ctx<'_>, account: AccountId) {
+    ctx.state.doubts.remove(&account);
+    let key = ctx.key(Tree::Rekey, &account.0, &[]);
+    ctx.delete(key);
+}
+
+/// A frame of a contact that opened.
+pub(super) fn on_opened(ctx: &mut Ctx<'_>, account: AccountId, frame: EnvelopeId) {
+    if let Some(doubts) = ctx.state.doubts.get_mut(&account) {
+        doubts.on_opened(frame);
+        if doubts.is_empty() {
+            ctx.state.doubts.remove(&account);
+        }
+    }
+}
+
+/// A frame of a contact that no session opens. `fault` says that its author broke the rules of a
+/// session: rolled back, most likely.
+pub(super) fn on_unopened(
+    ctx: &mut Ctx<'_>,
+    account: AccountId,
+    frame: &[u8],
+    fault: bool,
+) -> Result<Outcome, StoreError> {
+    let (me, now) = (ctx.account, ctx.now);
+    let mut rekey = get(ctx, account)?;
+    let me = Me { identity: &me.identity, cert: &me.cert };
+    match rekey.hear(me, account.into(), frame, &mut ctx.cx()) {
+        Heard::Nothing => {
+            let doubts = ctx.state.doubts.entry(account).or_default();
+            doubts.on_unopened(EnvelopeId::of(frame), now);
+            if fault {
+                doubts.be_certain(now.plus(GRACE));
+            }
+            Ok(Outcome::Left)
+        }
+        Heard::TooSoon => Ok(Outcome::Left),
+        Heard::Stale => {
+            tracing::info!(account = %account.short(), "an offer to re-key that came too late");
+            ctx.state.doubts.entry(account).or_default().be_certain(now);
+            Ok(Outcome::Taken)
+        }
+        Heard::Offered { answer, session, .. } => {
+            tracing::info!(account = %account.short(), "re-keyed: they had lost the session");
+            put(ctx, account, &rekey)?;
+            renew(ctx, account, session, Some(answer))?;
+            Ok(Outcome::Taken)
+        }
+        Heard::Answered { session, .. } => {
+            tracing::info!(account = %account.short(), "re-keyed: they answered our offer");
+            put(ctx, account, &rekey)?;
+            renew(ctx, account, session, None)?;
+            Ok(Outcome::Taken)
+        }
+    }
+}
+
+/// Offers to those whose frames do not open.
+pub(super) fn on_time(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
+    let now = ctx.now;
+    ctx.state.doubts.retain(|_, doubts| doubts.last_for(now));
+    let due: Vec<AccountId> = ctx
+        .state
+        .doubts
+        .iter()
+        .filter(|(_, doubts)| doubts.due_at().is_some_and(|at| at <= now))
+        .map(|(account, _)| *account)
+        .collect();
+    due.into_iter().try_for_each(|account| offer(ctx, account))
+}
+
+fn offer(ctx: &mut Ctx<'_>, account: AccountId) -> Result<(), StoreError> {
+    if contact::get(ctx, account)?.is_none() {
+        ctx.state.doubts.remove(&account);
+        return Ok(());
+    }
+    let (me, now) = (ctx.account, ctx.now);
+    let mut rekey = get(ctx, account)?;
+    // One that nobody has signed for yet is still on its way.
+    let on_its_way = rekey.pending().is_some_and(|offer| outbox::has(ctx, account, offer));
+    let next = if on_its_way {
+        now.plus(FIRST_PAUSE)
+    } else {
+        let me = Me { identity: &me.identity, cert: &me.cert };
+        match rekey.offer(me, account.into(), &mut ctx.cx()) {
+            Ok(frame) => {
+                tracing::info!(account = %account.short(), "offering new keys");
+                put(ctx, account, &rekey)?;
+                session::queue_frame(ctx, account, frame, Class::Control)?;
+                now.plus(FIRST_PAUSE)
+            }
+            Err(Some(next)) => next,
+            Err(None) => {
+                ctx.state.doubts.remove(&account);
+                return Ok(());
+            }
+        }
+    };
+    if let Some(doubts) = ctx.state.doubts.get_mut(&account) {
+        doubts.pause(next);
+    }
+    Ok(())
+}
+
+/// There is a new session: what waits is sealed anew on it, behind the answer that makes it theirs too.
+fn renew(
+    ctx: &mut Ctx<'_>,
+    account: AccountId,
+    session: Session,
+    answer: Option<Vec<u8>>,
+) -> Result<(), StoreError> {
+    let now = ctx.now;
+    let waiting = outbox::clear(ctx, account);
+    ctx.sessions(account)?.add(session, now);
+    ctx.state.doubts.remove(&account);
+    if let Some(record) = contact::get(ctx, account)? {
+        contact::reach(ctx, account, &record.card)?;
+    }
+    if let Some(answer) = answer {
+        session::queue_frame(ctx, account, answer, Class::Control)?;
+    }
+    contact::send_card(ctx, account)?;
+    let message = |parcel: Parcel| match parcel.class {
+        Class::Message(message) => Some(message),
+        _ => None,
+    };
+    for message in waiting.into_iter().filter_map(message) {
+        chat::seal_again(ctx, message)?;
+    }
+    // A receipt may have been sealed for nobody.
+    chat::tell_read_again(ctx, account)
+}
+
+fn get(ctx: &Ctx<'_>, account: AccountId) -> Result<Rekey, StoreError> {
+    Ok(ctx.get(&ctx.key(Tree::Rekey, &account.0, &[]))?.unwrap_or_default())
+}
+
+fn put(ctx: &mut Ctx<'_>, account: AccountId, rekey: &Rekey) -> Result<(), StoreError> {
+    let key = ctx.key(Tree::Rekey, &account.0, &[]);
+    ctx.put(key, rekey)
+}

@@ -1,0 +1,360 @@
+//! Re-keying with one contact: when a session was lost, on which side ever, a new one comes without
+//! anybody doing anything.
+//!
+//! 1. A frame of theirs that no session opens is a [doubt](Doubts). Doubts that stay become an offer.
+//! 2. Whoever [offers](Rekey::offer) keeps the offer's prekeys until it is answered.
+//! 3. Whoever [hears](Rekey::hear) an offer answers it and seals on the new session from then on; what
+//!    waits is sealed anew.
+//! 4. Whoever hears the answer has the session too, and does the same.
+//!
+//! Offers and answers are frames in the lane like any other: stored, repeated until they are signed for,
+//! left at the relay. When both offer at once, both are answered.
+//!
+//! # Invariants
+//! * The counters of offers rise, across restores too: with the clock, and never below the last.
+//! * An offer is answered once, and none that is not newer than the last one answered.
+//! * At most [`MAX_A_DAY`] offers and as many answers a day, with pauses that double from
+//!   [`FIRST_PAUSE`] on: two nodes that do not understand each other do not keep each other busy.
+//!
+//! Spec: `docs/protocol/rekey.md`.
+
+use std::collections::BTreeMap;
+
+use crypto::rekey::{Offer, RekeyPrekeys, answer, complete};
+use crypto::session::Session;
+use crypto::{AccountKey, DeviceCert, Identity, Secret};
+use serde::{Deserialize, Serialize};
+use serde_bytes::{ByteArray, ByteBuf};
+use zeroize::Zeroize;
+
+use crate::Cx;
+use crate::ids::EnvelopeId;
+use crate::time::{DAY, HOUR, MINUTE, Timestamp};
+use crate::wire::Wire;
+
+/// Most keys that are shared with one contact, of the last meetings.
+pub const MAX_SHARED: usize = 4;
+/// Most offers of ours that may still be answered.
+pub const MAX_PENDING: usize = 2;
+/// Most offers, and most answers, in a day.
+pub const MAX_A_DAY: usize = 5;
+/// How long after an offer the next one may follow; doubles with each one of the same day.
+pub const FIRST_PAUSE: u64 = 10 * MINUTE;
+/// How long after an answer the next one may follow: less than [`FIRST_PAUSE`], for clocks differ.
+pub const ANSWER_PAUSE: u64 = 5 * MINUTE;
+/// How far ahead of our clock a counter may be, seconds: a clock that is far off must not make every
+/// later offer an old one.
+pub const COUNTER_AHEAD: u64 = 24 * 3600;
+/// So many frames that do not open are no accident.
+pub const DOUBTS_DUE: usize = 3;
+/// How long they are given: what opens them may have been overtaken.
+pub const GRACE: u64 = MINUTE;
+/// How long a single one is given.
+pub const LONE_GRACE: u64 = 15 * MINUTE;
+/// After which time a frame that has not come again is not waited for any more.
+pub const DOUBT_LIFE: u64 = HOUR;
+/// Most frames that are doubted at a time.
+pub const MAX_DOUBTS: usize = 64;
+
+/// What is stored about re-keying with one contact.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub struct Rekey {
+    /// Newest first.
+    shared: Vec<ByteArray<32>>,
+    /// The counter of the last offer of theirs that was answered.
+    answered: u64,
+    /// When offers were answered lately.
+    answers: Vec<Timestamp>,
+    /// The counter of our last offer.
+    offered: u64,
+    /// When we offered lately.
+    offers: Vec<Timestamp>,
+    /// Offers that may still be answered, the newest last.
+    pending: Vec<Pending>,
+    /// The sessions are known to be lost: offer at the next opportunity.
+    lost: bool,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Pending {
+    prekeys: ByteBuf,
+    offer: EnvelopeId,
+}
+
+impl Wire for Rekey {
+    const LIMIT: usize = 1024;
+}
+
+impl Drop for Rekey {
+    fn drop(&mut self) {
+        self.shared.iter_mut().for_each(|key| key.zeroize());
+        self.pending.iter_mut().for_each(|pending| pending.prekeys.zeroize());
+    }
+}
+
+impl std::fmt::Debug for Rekey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rekey")
+            .field("shared", &self.shared.len())
+            .field("answered", &self.answered)
+            .field("offered", &self.offered)
+            .field("pending", &self.pending.len())
+            .field("lost", &self.lost)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Who re-keys: this account's keys and its device.
+#[derive(Clone, Copy, Debug)]
+pub struct Me<'a> {
+    /// The keys.
+    pub identity: &'a Identity,
+    /// The device.
+    pub cert: &'a DeviceCert,
+}
+
+/// What a frame that no session opens turned out to be.
+#[derive(Debug)]
+pub enum Heard {
+    /// Neither an offer nor an answer.
+    Nothing,
+    /// An offer that comes too soon after others: it is left alone, and comes again.
+    TooSoon,
+    /// An offer that cannot be answered any more, or by whoever's clock is wrong: done with. Should
+    /// its author need a session, an offer of ours gives them one.
+    Stale,
+    /// An offer. The session seals from now on, and this goes out before anything sealed on it.
+    Offered {
+        /// The answer to be sent.
+        answer: Vec<u8>,
+        /// The new session.
+        session: Session,
+        /// Their device.
+        cert: DeviceCert,
+    },
+    /// The answer to an offer of ours.
+    Answered {
+        /// The new session.
+        session: Session,
+        /// Their device.
+        cert: DeviceCert,
+    },
+}
+
+impl Rekey {
+    /// Keeps a key that a meeting made, for offers to come.
+    pub fn share(&mut self, key: &Secret<32>) {
+        let key = ByteArray::new(*key.expose());
+        if !self.shared.contains(&key) {
+            self.shared.insert(0, key);
+            self.shared.iter_mut().skip(MAX_SHARED).for_each(|key| key.zeroize());
+            self.shared.truncate(MAX_SHARED);
+        }
+    }
+
+    /// Whether nothing is shared yet, so that no offer could be read.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.shared.is_empty()
+    }
+
+    /// Our sessions are gone, and so is all that was under way.
+    pub fn lose(&mut self, counter: u64) {
+        self.lost = true;
+        self.pending.clear();
+        self.offered = self.offered.max(counter);
+    }
+
+    /// Whether an offer is to be made though no frame was doubted.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.lost && self.pending.is_empty()
+    }
+
+    /// The newest offer that may still be answered.
+    #[must_use]
+    pub fn pending(&self) -> Option<EnvelopeId> {
+        self.pending.last().map(|pending| pending.offer)
+    }
+
+    /// Makes an offer. The caller stores this state and the frame before it sends the frame.
+    ///
+    /// # Errors
+    /// When the next one may be made; `None` if never, for nothing is shared.
+    pub fn offer(
+        &mut self,
+        me: Me<'_>,
+        to: AccountKey,
+        cx: &mut Cx<'_>,
+    ) -> Result<Vec<u8>, Option<Timestamp>> {
+        let key = self.shared.first().ok_or(None)?;
+        if let Some(at) = next_offer(&mut self.offers, cx.now) {
+            return Err(Some(at));
+        }
+        let counter = cx.now.seconds().max(self.offered.saturating_add(1));
+        let prekeys = RekeyPrekeys::generate(me.cert, counter, &mut *cx.rng);
+        let psk = Secret::from_bytes(key.into_array());
+        let frame = Offer::seal((me.identity, me.cert), &prekeys, to, &psk, &mut *cx.rng);
+        self.offered = counter;
+        self.offers.push(cx.now);
+        if self.pending.len() == MAX_PENDING {
+            self.pending.remove(0).prekeys.zeroize();
+        }
+        self.pending.push(Pending {
+            prekeys: ByteBuf::from(prekeys.export().to_vec()),
+            offer: EnvelopeId::of(&frame),
+        });
+        Ok(frame)
+    }
+
+    /// Looks whether a frame of `from` that no session opens is an offer or an answer.
+    pub fn hear(&mut self, me: Me<'_>, from: AccountKey, frame: &[u8], cx: &mut Cx<'_>) -> Heard {
+        if frame.len() != crypto::rekey::REKEY_LEN {
+            return Heard::Nothing;
+        }
+        let shared = self.shared.clone();
+        for key in shared {
+            let psk = Secret::from_bytes(key.into_array());
+            if let Ok(offer) = Offer::open(frame, from, me.identity.account(), &psk) {
+                return self.on_offer(me, &offer, &psk, cx);
+            }
+            if let Some(heard) = self.on_answer(me, from, &psk, frame, cx.now) {
+                return heard;
+            }
+        }
+        Heard::Nothing
+    }
+
+    fn on_offer(&mut self, me: Me<'_>, offer: &Offer, psk: &Secret<32>, cx: &mut Cx<'_>) -> Heard {
+        let now = cx.now.seconds();
+        if offer.counter() <= self.answered
+            || offer.counter() > now.saturating_add(COUNTER_AHEAD)
+            || !offer.cert().is_current(now)
+        {
+            return Heard::Stale;
+        }
+        if next_answer(&mut self.answers, cx.now).is_some() {
+            return Heard::TooSoon;
+        }
+        let Ok(answered) = answer(me.identity, me.cert, offer, psk, &mut *cx.rng) else {
+            // Keys of low order: its author did not make it with this program.
+            return Heard::Stale;
+        };
+        self.answered = offer.counter();
+        self.answers.push(cx.now);
+        Heard::Offered {
+            answer: answered.answer,
+            session: answered.session,
+            cert: offer.cert().clone(),
+        }
+    }
+
+    fn on_answer(
+        &mut self,
+        me: Me<'_>,
+        from: AccountKey,
+        psk: &Secret<32>,
+        frame: &[u8],
+        now: Timestamp,
+    ) -> Option<Heard> {
+        let responded = self.pending.iter().find_map(|pending| {
+            let prekeys = RekeyPrekeys::import(&pending.prekeys).ok()?;
+            let responded = complete(me.identity, &prekeys, from, psk, frame).ok()?;
+            responded.cert.is_current(now.seconds()).then_some(responded)
+        })?;
+        self.pending.iter_mut().for_each(|pending| pending.prekeys.zeroize());
+        self.pending.clear();
+        self.lost = false;
+        Some(Heard::Answered { session: responded.session, cert: responded.cert })
+    }
+}
+
+/// When the next offer may be made, if not now.
+fn next_offer(offers: &mut Vec<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+    of_today(offers, now);
+    let doubled = offers.len().saturating_sub(1).min(MAX_A_DAY);
+    after(offers, FIRST_PAUSE << doubled).filter(|at| *at > now)
+}
+
+/// When the next offer may be answered, if not now.
+fn next_answer(answers: &mut Vec<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+    of_today(answers, now);
+    after(answers, ANSWER_PAUSE).filter(|at| *at > now)
+}
+
+/// Forgets what is older than a day, and what a clock noted that has been put right since.
+fn of_today(times: &mut Vec<Timestamp>, now: Timestamp) {
+    times.retain(|at| *at <= now && now.since(*at) < DAY);
+}
+
+fn after(times: &[Timestamp], pause: u64) -> Option<Timestamp> {
+    match times {
+        [first, .., _] if times.len() >= MAX_A_DAY => Some(first.plus(DAY)),
+        [.., last] => Some(last.plus(pause)),
+        [] => None,
+    }
+}
+
+/// Frames of one contact that no session opens. Forgotten at a restart: they come again.
+#[derive(Clone, Debug, Default)]
+pub struct Doubts {
+    /// When each was there first and last.
+    frames: BTreeMap<EnvelopeId, (Timestamp, Timestamp)>,
+    /// It is certain: a session was lost, or its other side broke its rules.
+    certain: Option<Timestamp>,
+    /// Not before.
+    paused_until: Timestamp,
+}
+
+impl Doubts {
+    /// A frame did not open.
+    pub fn on_unopened(&mut self, frame: EnvelopeId, now: Timestamp) {
+        if let Some((first, last)) = self.frames.get_mut(&frame) {
+            // Now, if the clock was put back.
+            (*first, *last) = ((*first).min(now), now);
+        } else if self.frames.len() < MAX_DOUBTS {
+            self.frames.insert(frame, (now, now));
+        }
+    }
+
+    /// A frame opened after all.
+    pub fn on_opened(&mut self, frame: EnvelopeId) {
+        self.frames.remove(&frame);
+    }
+
+    /// There is no doubt that the session is gone; an offer is due at `at`.
+    pub fn be_certain(&mut self, at: Timestamp) {
+        self.certain = Some(self.certain.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    /// An offer was made, or cannot be made before `until`.
+    pub fn pause(&mut self, until: Timestamp) {
+        self.paused_until = until;
+    }
+
+    /// There is a new session: what did not open is sealed anew by its author.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Whether there is nothing to remember.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty() && self.certain.is_none()
+    }
+
+    /// When an offer is due, if nothing opens until then.
+    #[must_use]
+    pub fn due_at(&self) -> Option<Timestamp> {
+        let first = self.frames.values().map(|(first, _)| *first).min();
+        let grace = if self.frames.len() >= DOUBTS_DUE { GRACE } else { LONE_GRACE };
+        let due = first.map(|first| first.plus(grace)).into_iter().chain(self.certain).min()?;
+        Some(due.max(self.paused_until))
+    }
+
+    /// Forgets frames that have not come again for [`DOUBT_LIFE`]. Returns whether anything is left.
+    pub fn last_for(&mut self, now: Timestamp) -> bool {
+        self.frames.retain(|_, (_, last)| now.since(*last) < DOUBT_LIFE);
+        !self.is_empty()
+    }
+}

@@ -1,0 +1,155 @@
+//! Sessions that one side has lost, and that come back without anybody doing anything.
+
+use kith_tests::world::{Fails, Who, World};
+use protocol::chat::DeliveryState;
+use protocol::time::{HOUR, MINUTE, SECOND};
+
+fn talk(w: &mut World, ada: Who, ben: Who, rounds: usize, what: &str) {
+    for n in 0..rounds {
+        for (from, to) in [(ada, ben), (ben, ada)] {
+            let text = format!("{what} {n} {from:?}");
+            if w.say(from, to, &text).is_none() {
+                w.say(from, to, &text);
+            }
+            w.run_for(10 * SECOND);
+        }
+    }
+}
+
+fn all_delivered(w: &mut World, ada: Who, ben: Who) -> bool {
+    [(ada, ben), (ben, ada)].into_iter().all(|(who, other)| {
+        let states = w.deliveries(who, other);
+        states.iter().all(|state| *state >= DeliveryState::Delivered)
+    })
+}
+
+/// What was said in the end. Where it stands is another matter: who was put back counts from then.
+fn after(w: &mut World, who: Who, other: Who) -> Vec<String> {
+    let mut texts = w.texts(who, other);
+    texts.retain(|text| text.starts_with("after"));
+    texts.sort_unstable();
+    texts
+}
+
+/// Ada's folder is put back as it was an hour and many turns ago; both write.
+fn put_back(w: &mut World, ada: Who, ben: Who, what: &str) {
+    talk(w, ada, ben, 3, "before");
+    let copy = w.freeze(ada);
+    talk(w, ada, ben, 4, "forgotten");
+    w.run_for(HOUR);
+    w.put_back(ada, &copy);
+    talk(w, ada, ben, 4, "after");
+    let done = w.run_until(6 * HOUR, |w| all_delivered(w, ada, ben));
+    let states = (w.deliveries(ada, ben), w.deliveries(ben, ada));
+    assert!(done, "{what}: not everything was delivered: {states:?}");
+    assert_eq!(after(w, ada, ben).len(), 8, "{what}");
+    assert_eq!(after(w, ada, ben), after(w, ben, ada), "{what}");
+}
+
+#[test]
+fn a_folder_that_was_put_back_re_keys_by_itself() {
+    for seed in 0..4 {
+        let mut w = World::seeded(300 + seed);
+        let (ada, ben) = w.contacts("ada", "ben");
+        put_back(&mut w, ada, ben, "direct");
+    }
+}
+
+#[test]
+fn a_folder_that_was_put_back_re_keys_over_the_relay_alone() {
+    for seed in 0..4 {
+        let mut w = World::seeded(310 + seed);
+        let (ada, ben) = w.contacts("ada", "ben");
+        w.cut_between(ada, ben);
+        put_back(&mut w, ada, ben, "apart");
+    }
+}
+
+#[test]
+fn both_folders_put_back_at_the_same_time_re_key_all_the_same() {
+    for seed in 0..4 {
+        let mut w = World::seeded(320 + seed);
+        let (ada, ben) = w.contacts("ada", "ben");
+        talk(&mut w, ada, ben, 2, "before");
+        let adas = w.freeze(ada);
+        talk(&mut w, ada, ben, 3, "between");
+        let bens = w.freeze(ben);
+        talk(&mut w, ada, ben, 3, "forgotten");
+        w.put_back(ada, &adas);
+        w.put_back(ben, &bens);
+        talk(&mut w, ada, ben, 3, "after");
+        assert!(w.run_until(6 * HOUR, |w| all_delivered(w, ada, ben)));
+        assert_eq!(after(&mut w, ada, ben).len(), 6);
+        assert_eq!(after(&mut w, ada, ben), after(&mut w, ben, ada));
+    }
+}
+
+#[test]
+fn two_nodes_that_re_key_come_to_rest() {
+    let mut w = World::seeded(330);
+    let (ada, ben) = w.contacts("ada", "ben");
+    put_back(&mut w, ada, ben, "direct");
+    w.run_for(HOUR);
+    let before = w.frames();
+    w.run_for(24 * HOUR);
+    assert_eq!(w.frames(), before, "they keep each other busy");
+}
+
+/// The commits from the roll-back on, of either, fail one after the other.
+fn fail_every_commit_of_the_renewal(index: usize) -> u64 {
+    let run = |failure: Option<(u64, Fails)>| {
+        let mut w = World::seeded(340);
+        let (ada, ben) = w.contacts("ada", "ben");
+        let who = [ada, ben][index];
+        talk(&mut w, ada, ben, 3, "before");
+        let copy = w.freeze(ada);
+        talk(&mut w, ada, ben, 3, "forgotten");
+        w.put_back(ada, &copy);
+        let before = w.commits(who);
+        if let Some((n, how)) = failure {
+            w.fail_commit_in(who, n, how);
+        }
+        talk(&mut w, ada, ben, 2, "after");
+        let done = w.run_until(6 * HOUR, |w| all_delivered(w, ada, ben));
+        assert!(done, "commit {failure:?} of {index}: not everything was delivered");
+        assert_eq!(w.has_crashed(), failure.is_some(), "commit {failure:?} was not reached");
+        assert_eq!(after(&mut w, ada, ben), after(&mut w, ben, ada), "commit {failure:?}");
+        assert_eq!(after(&mut w, ada, ben).len(), 4, "commit {failure:?}");
+        w.commits(who) - before
+    };
+    let commits = run(None);
+    for n in 1..=commits {
+        for how in [Fails::Before, Fails::After] {
+            run(Some((n, how)));
+        }
+    }
+    println!("{} points, 0 violations", 2 * commits);
+    commits
+}
+
+#[test]
+fn a_store_that_fails_at_any_commit_of_a_renewal_loses_nothing_for_who_lost_the_session() {
+    assert!(fail_every_commit_of_the_renewal(0) > 10);
+}
+
+#[test]
+fn a_store_that_fails_at_any_commit_of_a_renewal_loses_nothing_for_who_still_had_it() {
+    assert!(fail_every_commit_of_the_renewal(1) > 10);
+}
+
+#[test]
+fn somebody_who_was_removed_cannot_re_key() {
+    let mut w = World::seeded(350);
+    let (ada, ben) = w.contacts("ada", "ben");
+    let copy = w.freeze(ben);
+    talk(&mut w, ada, ben, 3, "before");
+    let account = w.account(ben);
+    w.done(ada, move |ctx| node::service::contact::remove(ctx, account));
+    w.put_back(ben, &copy);
+    w.say(ben, ada, "let me in").unwrap();
+    w.run_for(2 * HOUR);
+    assert!(!w.has_contact(ada, ben));
+    assert!(!w.texts(ada, ben).contains(&"let me in".to_owned()));
+    assert!(w.waiting(ben, ada) < 10, "and their node does not try for ever more");
+    w.run_for(MINUTE);
+}
