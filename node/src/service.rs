@@ -55,6 +55,7 @@ pub fn on_time(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
     receipt::on_time(ctx)?;
     presence::on_time(ctx)?;
     rekey::on_time(ctx)?;
+    chat::on_time(ctx)?;
     sweep::on_time(ctx)?;
     outbox::pump(ctx)
 }

@@ -13,12 +13,16 @@
 //!
 //! Knows nothing of sessions, frames or transports. Spec: `docs/protocol/wire.md` §7.
 
+mod gaps;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::ids::{AccountId, ChatId, MessageId, RelayId};
 use crate::time::Timestamp;
 use crate::wire::Wire;
+
+pub use self::gaps::{ASK_AGAIN, Gaps, MAX_RESENT, MAX_RUNS, Missing, Owed, Resent, Run};
 
 /// Longest jump of the Lamport clock that one message may cause. A hostile peer could
 /// otherwise exhaust it and pin a message to the end of the conversation for ever.
@@ -98,10 +102,12 @@ pub struct Chat {
     pub last_activity: Timestamp,
     /// What was being written.
     pub draft: String,
+    /// What is missing here, and what they miss.
+    pub gaps: Gaps,
 }
 
 impl Wire for Chat {
-    const LIMIT: usize = MAX_DRAFT + 512;
+    const LIMIT: usize = MAX_DRAFT + 2048;
 }
 
 /// One message.
@@ -127,6 +133,8 @@ pub struct Message {
     pub delivery: Option<Delivery>,
     /// The idempotency key that a client sent it with.
     pub client_key: Option<String>,
+    /// My own words, and the contact sent them back: nobody else says that they are mine.
+    pub recovered: bool,
 }
 
 impl Wire for Message {
@@ -341,6 +349,7 @@ impl Chat {
             last: None,
             last_activity: now,
             draft: String::new(),
+            gaps: Gaps::default(),
         }
     }
 
@@ -368,6 +377,7 @@ impl Chat {
             text: Some(text),
             delivery: Some(Delivery::queued(now)),
             client_key,
+            recovered: false,
         }
     }
 
@@ -397,9 +407,7 @@ impl Chat {
         }
         self.lamport = self.lamport.max(claimed.lamport);
         self.their_highest_seq = self.their_highest_seq.max(claimed.seq);
-        if claimed.seq == self.their_seq.saturating_add(1) {
-            self.their_seq = claimed.seq;
-        }
+        self.their_seq = self.gaps.on_seq(self.their_seq, claimed.seq);
         let position = Position::new(claimed.lamport, self.them, claimed.message);
         self.note(position, now);
         self.unread = self.unread.saturating_add(1);
@@ -414,6 +422,7 @@ impl Chat {
             text,
             delivery: None,
             client_key: None,
+            recovered: false,
         })
     }
 

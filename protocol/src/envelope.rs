@@ -13,6 +13,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::chat::{MAX_RUNS, Missing, Resent};
 use crate::contact::ContactCard;
 use crate::ids::{ChatId, MessageId};
 use crate::receipt::DeliveryReceipt;
@@ -71,6 +72,12 @@ pub enum Content {
     Read(ReadUpTo),
     /// How to reach me has changed.
     Card(ContactCard),
+    /// This is what I have got of our conversation: send me the rest.
+    Missing(Missing),
+    /// Words of yours, for you have lost them: the header is that of your own message.
+    Yours(Text),
+    /// All that was missing has been sent.
+    Resent(Resent),
     /// A kind that this build does not know.
     Unsupported(u16),
 }
@@ -162,8 +169,11 @@ const KIND_REJECT: u16 = 4;
 const KIND_DONE: u16 = 5;
 const KIND_CANCEL: u16 = 6;
 const KIND_TEXT: u16 = 16;
+const KIND_YOURS: u16 = 17;
 const KIND_DELIVERED: u16 = 32;
 const KIND_READ: u16 = 33;
+const KIND_MISSING: u16 = 34;
+const KIND_RESENT: u16 = 35;
 const KIND_CARD: u16 = 48;
 
 /// An extension type with this bit must be understood by the reader.
@@ -203,6 +213,9 @@ impl Content {
             Self::Delivered(_) => KIND_DELIVERED,
             Self::Read(_) => KIND_READ,
             Self::Card(_) => KIND_CARD,
+            Self::Missing(_) => KIND_MISSING,
+            Self::Yours(_) => KIND_YOURS,
+            Self::Resent(_) => KIND_RESENT,
             Self::Unsupported(kind) => *kind,
         }
     }
@@ -213,8 +226,12 @@ impl Content {
             Self::Reveal(body) => encode(body),
             Self::Accept(card) | Self::Done(card) | Self::Card(card) => encode(card),
             Self::Reject | Self::Cancel | Self::Unsupported(_) => Ok(Vec::new()),
-            Self::Text(body) if body.text.len() > MAX_TEXT => Err(EncodeError::TooLong),
-            Self::Text(body) => encode(body),
+            Self::Text(body) | Self::Yours(body) if body.text.len() > MAX_TEXT => {
+                Err(EncodeError::TooLong)
+            }
+            Self::Text(body) | Self::Yours(body) => encode(body),
+            Self::Missing(body) => encode(body),
+            Self::Resent(body) => encode(body),
             Self::Delivered(receipt) => encode(receipt),
             Self::Read(body) => encode(body),
         }
@@ -232,10 +249,18 @@ impl Content {
             KIND_DELIVERED => Self::Delivered(decode(body)?),
             KIND_READ => Self::Read(decode(body)?),
             KIND_CARD => Self::Card(decode(body)?),
+            KIND_MISSING => Self::Missing(decode(body)?),
+            KIND_YOURS => Self::Yours(decode(body)?),
+            KIND_RESENT => Self::Resent(decode(body)?),
             other => return Ok(Self::Unsupported(other)),
         };
         match &content {
-            Self::Text(text) if text.text.len() > MAX_TEXT => Err(EnvelopeError::TextTooLong),
+            Self::Text(text) | Self::Yours(text) if text.text.len() > MAX_TEXT => {
+                Err(EnvelopeError::TextTooLong)
+            }
+            Self::Missing(missing) if missing.ahead.len() > MAX_RUNS => {
+                Err(DecodeError::TooLong.into())
+            }
             Self::Reject | Self::Cancel if !body.is_empty() => Err(DecodeError::Trailing.into()),
             _ => Ok(content),
         }
@@ -357,6 +382,9 @@ mod tests {
             Content::Text(Text { text: "héllo".into() }),
             Content::Read(ReadUpTo { message: MessageId([9; 16]), at: Timestamp(1) }),
             Content::Card(card),
+            Content::Missing(Missing { yours: 1, ahead: vec![(3, 4)], mine: 2 }),
+            Content::Yours(Text { text: "mine".into() }),
+            Content::Resent(Resent { mine: 4, yours: 2 }),
         ] {
             let envelope = envelope(content);
             let bytes = envelope.to_bytes().expect("within bounds");

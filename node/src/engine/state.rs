@@ -138,6 +138,8 @@ pub struct State {
     pub reads_due: BTreeMap<AccountId, Timestamp>,
     /// Delivered receipts that are being gathered, per contact.
     pub receipts_due: BTreeMap<AccountId, Vec<protocol::ids::EnvelopeId>>,
+    /// To whom messages are sent again that they lost, and when the next of them are.
+    pub owing: BTreeMap<AccountId, Timestamp>,
     /// Frames of contacts that do not open.
     pub doubts: BTreeMap<AccountId, Doubts>,
     /// Whether strangers may connect.
@@ -184,6 +186,7 @@ impl State {
             queues: Queues::default(),
             reads_due: BTreeMap::new(),
             receipts_due: BTreeMap::new(),
+            owing: BTreeMap::new(),
             doubts: BTreeMap::new(),
             admits_strangers: false,
             sweep_at: now,
@@ -219,6 +222,7 @@ impl State {
             .chain(scans)
             .chain(queues)
             .chain(doubts)
+            .chain(self.owing.values().copied())
             .chain(self.reads_due.values().copied())
             .chain(self.typing.values().copied())
             .chain(self.focus.next_deadline(now))

@@ -1,5 +1,6 @@
 //! Conversations: writing and receiving; [`reading`] has the rest.
 
+mod missing;
 mod reading;
 
 use protocol::chat::{
@@ -12,6 +13,7 @@ use protocol::wire::Wire;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub(super) use self::missing::{ask, ask_again, on_missing, on_resent, on_time, on_yours, resume};
 pub use self::reading::read;
 pub(super) use self::reading::{
     last_read, on_delivered, on_read, resume_receipts, tell_read_again,

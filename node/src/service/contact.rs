@@ -270,6 +270,7 @@ pub(super) fn on_connected(
     let first = ctx.state.paths.insert(account, path).is_none();
     if first {
         presence::greet(ctx, account)?;
+        chat::ask_again(ctx, account)?;
     }
     tell_reach(ctx, account)
 }

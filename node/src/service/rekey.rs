@@ -166,12 +166,14 @@ fn renew(
     if let Some(answer) = answer {
         session::queue_frame(ctx, account, answer, Class::Control)?;
     }
-    contact::send_card(ctx, account)?;
     let message = |parcel: Parcel| match parcel.class {
         Class::Message(message) => Some(message),
         _ => None,
     };
-    for message in waiting.into_iter().filter_map(message) {
+    let waiting: Vec<_> = waiting.into_iter().filter_map(message).collect();
+    chat::ask(ctx, account, &waiting)?;
+    contact::send_card(ctx, account)?;
+    for message in waiting {
         chat::seal_again(ctx, message)?;
     }
     // A receipt may have been sealed for nobody.

@@ -248,6 +248,9 @@ fn dispatch(
         Content::Delivered(receipt) => receipt::on_delivered(ctx, account, &receipt, None),
         Content::Read(read) => chat::on_read(ctx, account, &read),
         Content::Card(card) => contact::on_card(ctx, account, card),
+        Content::Missing(missing) => chat::on_missing(ctx, account, missing),
+        Content::Resent(resent) => chat::on_resent(ctx, account, resent),
+        Content::Yours(ref text) => chat::on_yours(ctx, account, &envelope, &text.text),
         _ => {
             tracing::debug!(account = %account.short(), ?route, "content without effect");
             Ok(())

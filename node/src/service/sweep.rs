@@ -22,6 +22,7 @@ pub(super) fn on_time(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
     ctx.state.sweep_at = ctx.now.plus(EVERY);
     if first {
         chat::resume_receipts(ctx)?;
+        chat::resume(ctx)?;
     }
     invite::expire(ctx)?;
     request::expire(ctx)?;

@@ -10,12 +10,15 @@
 //! * Migrations come in the order of their schemas, and a released one never changes.
 //! * A store of a newer schema is left as it is.
 
+mod m002_chat;
+mod m002_message;
+
 use protocol::wire::Wire;
 use rand::CryptoRng;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::sealed::{Change, SCHEMA, SealedStore, stored};
+use super::sealed::{Change, SCHEMA, SealedStore, parse, stored};
 use super::{StoreError, Tree};
 
 /// Rows that are rewritten in one commit.
@@ -33,7 +36,7 @@ pub(super) struct Migration {
 
 type Convert = fn(&[u8]) -> Result<Zeroizing<Vec<u8>>, StoreError>;
 
-const ALL: [Migration; 0] = [];
+const ALL: [Migration; 2] = [m002_chat::MIGRATION, m002_message::MIGRATION];
 
 #[derive(Debug, Serialize, Deserialize)]
 struct SchemaRow {
@@ -101,7 +104,6 @@ mod tests {
 
     use super::*;
     use crate::store::MemoryStore;
-    use crate::store::sealed::parse;
     use crypto::{KdfParams, Secret, Unlock, Vault};
 
     /// As schema 1 wrote it.

@@ -13,7 +13,7 @@ use protocol::wire::{Wire, decode, encode};
 use super::{Batch, Order, Store, StoreError, Tree};
 
 /// Schema of every value that this release writes. What an older one wrote is [migrated](super::migrate).
-pub const SCHEMA: u16 = 1;
+pub const SCHEMA: u16 = 2;
 /// Bytes of a row's key before the order.
 const PREFIX: usize = 16;
 

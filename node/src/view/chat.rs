@@ -61,6 +61,7 @@ pub(crate) fn message(ctx: &Ctx<'_>, message: &machine::Message) -> dto::Message
         position: position(message.position),
         client_key: message.client_key.clone(),
         delivery: message.delivery.as_ref().map(|delivery| ledger(ctx, message, delivery)),
+        recovered: message.recovered,
     }
 }
 

@@ -62,7 +62,7 @@ export function say(world, chatId, author, text, at, got = 'read', extra = {}) {
   const id = `m${String(counter).padStart(6, '0')}`;
   const message = {
     id, chat_id: chatId, author, text, sent_at: iso(at), received_at: author === 'them' ? iso(at + 400) : null,
-    position: `${iso(at)}-${String(counter).padStart(6, '0')}`, client_key: null, delivery: author === 'me' ? delivery(got, at, extra) : null,
+    position: `${iso(at)}-${String(counter).padStart(6, '0')}`, client_key: null, delivery: author === 'me' ? delivery(got, at, extra) : null, recovered: false,
   };
   world.messages[chatId].push(message);
   touch(world, chatId);

@@ -5,7 +5,7 @@ use kith_tests::world::{Who, World};
 use node::engine::Answer;
 use node::net::{NetCommand, NetEvent};
 use node::service;
-use protocol::chat::{DeliveryState, Message};
+use protocol::chat::{DeliveryState, Message, Missing, Resent};
 use protocol::contact::RelayHome;
 use protocol::envelope::{Content, ReadUpTo, Text};
 use protocol::ids::{EnvelopeId, MessageId, QueueId, RelayId};
@@ -81,6 +81,42 @@ fn garbage_frames_get_no_receipt_and_change_nothing() {
     w.say(ben, ada, "the session still works");
     w.settle();
     assert_eq!(w.texts(ada, ben), ["good", "the session still works"]);
+}
+
+/// A contact sends back words that the person never wrote, and asks for everything again and again.
+#[test]
+fn nobody_puts_words_into_the_mouth_of_somebody_who_lost_nothing() {
+    let mut w = World::seeded(16);
+    let (ada, ben) = w.contacts("ada", "ben");
+    w.say(ada, ben, "mine");
+    w.settle();
+    let before = everything(&mut w, ada, ben);
+    let planted = |byte: u8| Outgoing {
+        message: Some(MessageId([byte; 16])),
+        seq: u64::from(byte),
+        lamport: u64::from(byte),
+        content: Content::Yours(Text { text: "I owe Ben a thousand".into() }),
+    };
+    for byte in 1..5 {
+        let frame = sealed(&mut w, ben, ada, planted(byte));
+        w.inject(ben, ada, deliver(vec![frame]));
+    }
+    let all = Resent { mine: u64::MAX, yours: u64::MAX };
+    let frame = sealed(&mut w, ben, ada, Outgoing::detached(Content::Resent(all)));
+    w.inject(ben, ada, deliver(vec![frame]));
+    assert_eq!(w.texts(ada, ben), ["mine"]);
+    assert_eq!(everything(&mut w, ada, ben), before);
+
+    for _ in 0..30 {
+        let missing = Missing { yours: 0, ahead: Vec::new(), mine: 0 };
+        let frame = sealed(&mut w, ben, ada, Outgoing::detached(Content::Missing(missing)));
+        w.inject(ben, ada, deliver(vec![frame]));
+    }
+    w.settle();
+    let before = w.frames();
+    w.run_for(DAY);
+    assert_eq!(w.frames(), before, "Ada's node is busy for ever");
+    assert_eq!(w.texts(ben, ada), ["mine"]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Sessions that one side has lost, and that come back without anybody doing anything.
 
 use kith_tests::world::{Fails, Who, World};
-use protocol::chat::DeliveryState;
+use protocol::chat::{Author, DeliveryState};
 use protocol::time::{HOUR, MINUTE, SECOND};
 
 fn talk(w: &mut World, ada: Who, ben: Who, rounds: usize, what: &str) {
@@ -43,7 +43,13 @@ fn put_back(w: &mut World, ada: Who, ben: Who, what: &str) {
     let states = (w.deliveries(ada, ben), w.deliveries(ben, ada));
     assert!(done, "{what}: not everything was delivered: {states:?}");
     assert_eq!(after(w, ada, ben).len(), 8, "{what}");
-    assert_eq!(after(w, ada, ben), after(w, ben, ada), "{what}");
+    let whole = w.run_until(HOUR, |w| w.texts(ada, ben) == w.texts(ben, ada));
+    assert!(whole, "{what}: {:?} and {:?}", w.texts(ada, ben), w.texts(ben, ada));
+    assert_eq!(w.texts(ada, ben).len(), 6 + 8 + 8, "{what}: what Ada had forgotten is back");
+    let mut recovered = w.messages(ada, ben);
+    recovered.retain(|message| message.recovered);
+    assert_eq!(recovered.len(), 4, "{what}: her own words came from Ben, and say so");
+    assert!(recovered.iter().all(|message| message.author == Author::Me));
 }
 
 #[test]
@@ -80,7 +86,8 @@ fn both_folders_put_back_at_the_same_time_re_key_all_the_same() {
         talk(&mut w, ada, ben, 3, "after");
         assert!(w.run_until(6 * HOUR, |w| all_delivered(w, ada, ben)));
         assert_eq!(after(&mut w, ada, ben).len(), 6);
-        assert_eq!(after(&mut w, ada, ben), after(&mut w, ben, ada));
+        let whole = w.run_until(HOUR, |w| w.texts(ada, ben) == w.texts(ben, ada));
+        assert!(whole, "{:?} and {:?}", w.texts(ada, ben), w.texts(ben, ada));
     }
 }
 
@@ -115,6 +122,9 @@ fn fail_every_commit_of_the_renewal(index: usize) -> u64 {
         assert_eq!(w.has_crashed(), failure.is_some(), "commit {failure:?} was not reached");
         assert_eq!(after(&mut w, ada, ben), after(&mut w, ben, ada), "commit {failure:?}");
         assert_eq!(after(&mut w, ada, ben).len(), 4, "commit {failure:?}");
+        let whole = w.run_until(2 * HOUR, |w| w.texts(ada, ben) == w.texts(ben, ada));
+        assert!(whole, "{failure:?}: {:?} and {:?}", w.texts(ada, ben), w.texts(ben, ada));
+        assert_eq!(w.texts(ada, ben).len(), 6 + 6 + 4, "commit {failure:?}");
         w.commits(who) - before
     };
     let commits = run(None);

@@ -37,6 +37,7 @@ export class Row extends Component {
       <div class=${shape} dir="auto" data-message=${message.id} data-theirs=${mine ? undefined : ''}>
         <span class="vh">${mine ? t('message/from_you') : t('message/from', { name })}</span>
         <${Words} text=${message.text} />
+        ${message.recovered && html`<span class="msg-from" title=${t('message/recovered_title', { name })}>${t('message/recovered', { name })}</span>`}
         <time class="msg-at" dir="ltr" dateTime=${message.sent_at}>${clock(message.sent_at)}</time>
         ${mine && !shown && state && html`<span class="vh">${t(STATE_LABEL[state])}</span>`}
       </div>

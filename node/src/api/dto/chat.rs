@@ -83,6 +83,9 @@ pub struct Message {
     pub client_key: Option<String>,
     /// How far it got; `null` for theirs.
     pub delivery: Option<Delivery>,
+    /// This person's own words, lost here and sent back by the contact: nobody else says that they are
+    /// this person's.
+    pub recovered: bool,
 }
 
 impl fmt::Debug for Message {

@@ -1,0 +1,185 @@
+//! What one side lost, and the other sends again.
+
+use protocol::chat::{
+    Author, Chat, Claimed, DeliveryState, Message, Missing, Owed, Position, Resent,
+};
+use protocol::envelope::{Content, Envelope, Text};
+use protocol::ids::{AccountId, ChatId, MessageId};
+use protocol::outbox::{Class, MAX_PARCELS};
+
+use super::{add_message, all, get, message, outgoing, page, put};
+use crate::engine::{Ctx, Event, Failure};
+use crate::service::session::{self, Outgoing};
+use crate::store::{Order, StoreError, Tree};
+
+/// Messages that one step looks at: a step must stay short.
+const A_STEP: usize = 50;
+/// Between two such steps others have their turn, milliseconds.
+const PAUSE: u64 = 10;
+/// How long a full lane is given, milliseconds.
+const BUSY_PAUSE: u64 = 5_000;
+/// Parcels in a lane beyond which nothing is sent again until some have gone.
+const LANE_BUSY: usize = MAX_PARCELS / 4;
+
+/// A session was renewed: asks for what may have been lost. `waiting` is what they cannot have.
+pub(in crate::service) fn ask(
+    ctx: &mut Ctx<'_>,
+    account: AccountId,
+    waiting: &[MessageId],
+) -> Result<(), StoreError> {
+    let Some(mut conversation) = of(ctx, account)? else { return Ok(()) };
+    let mut first = None;
+    for id in waiting {
+        let seq = message(ctx, *id)?.map(|message| message.seq);
+        first = first.into_iter().chain(seq).min();
+    }
+    let missing = conversation.ask(first, ctx.now);
+    put(ctx, &conversation)?;
+    session::send_unasked(ctx, account, Content::Missing(missing), Class::Control)
+}
+
+/// They are here: an answer that is overdue is asked for again.
+pub(in crate::service) fn ask_again(
+    ctx: &mut Ctx<'_>,
+    account: AccountId,
+) -> Result<(), StoreError> {
+    match of(ctx, account)? {
+        Some(conversation) if conversation.asks_again(ctx.now) => ask(ctx, account, &[]),
+        _ => Ok(()),
+    }
+}
+
+/// Goes on with what was asked before the node stopped, on either side.
+pub(in crate::service) fn resume(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
+    for conversation in all(ctx)? {
+        if conversation.gaps.owed.is_some() {
+            ctx.state.owing.insert(conversation.them, ctx.now);
+        }
+        if conversation.asks_again(ctx.now) {
+            ask(ctx, conversation.them, &[])?;
+        }
+    }
+    Ok(())
+}
+
+/// They ask. What was asked before is asked anew by this.
+pub(in crate::service) fn on_missing(
+    ctx: &mut Ctx<'_>,
+    account: AccountId,
+    missing: Missing,
+) -> Result<(), StoreError> {
+    let Some(mut conversation) = of(ctx, account)? else { return Ok(()) };
+    conversation.gaps.owed = Some(Owed::new(missing));
+    put(ctx, &conversation)?;
+    ctx.state.owing.insert(account, ctx.now);
+    Ok(())
+}
+
+/// They sent all that they had.
+pub(in crate::service) fn on_resent(
+    ctx: &mut Ctx<'_>,
+    account: AccountId,
+    resent: Resent,
+) -> Result<(), StoreError> {
+    let Some(mut conversation) = of(ctx, account)? else { return Ok(()) };
+    conversation.on_resent(resent);
+    put(ctx, &conversation)
+}
+
+/// Words of mine, as they have them.
+pub(in crate::service) fn on_yours(
+    ctx: &mut Ctx<'_>,
+    account: AccountId,
+    envelope: &Envelope,
+    text: &str,
+) -> Result<(), StoreError> {
+    let Some(mut conversation) = of(ctx, account)? else { return Ok(()) };
+    let index = ctx.key(Tree::MessageIndex, &envelope.message.0, &[]);
+    if envelope.chat != conversation.id || ctx.has(&index)? {
+        return Ok(());
+    }
+    let claimed = Claimed {
+        message: envelope.message,
+        seq: envelope.seq,
+        lamport: envelope.lamport,
+        at: envelope.at,
+    };
+    let Some(recovered) = conversation.recover(claimed, text.to_owned(), ctx.now) else {
+        return Ok(());
+    };
+    put(ctx, &conversation)?;
+    add_message(ctx, &recovered)?;
+    ctx.emit(Event::MessageAdded(recovered.id));
+    ctx.emit(Event::ChatChanged(conversation.id));
+    Ok(())
+}
+
+/// Sends some of what is owed again.
+pub(in crate::service) fn on_time(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
+    let now = ctx.now;
+    let owing = ctx.state.owing.iter().filter(|(_, at)| **at <= now);
+    let owing: Vec<AccountId> = owing.map(|(account, _)| *account).collect();
+    owing.into_iter().try_for_each(|account| send_some(ctx, account))
+}
+
+fn send_some(ctx: &mut Ctx<'_>, account: AccountId) -> Result<(), StoreError> {
+    let busy = ctx.state.lanes.get(&account).is_some_and(|lane| lane.len() > LANE_BUSY);
+    ctx.state.owing.insert(account, ctx.now.plus(if busy { BUSY_PAUSE } else { PAUSE }));
+    if busy {
+        return Ok(());
+    }
+    let Some(mut conversation) = of(ctx, account)? else {
+        ctx.state.owing.remove(&account);
+        return Ok(());
+    };
+    let Some(mut owed) = conversation.gaps.owed.take() else {
+        ctx.state.owing.remove(&account);
+        return Ok(());
+    };
+    let span = (Position::FIRST, owed.before);
+    let page = page(ctx, conversation.id, span, Order::Falling, A_STEP)?;
+    let last_page = page.len() < A_STEP;
+    for message in page {
+        if owed.is_done() {
+            break;
+        }
+        if owed.look(message.position, message.seq, message.author == Author::Me) {
+            send_again(ctx, account, &message)?;
+        }
+    }
+    if last_page || owed.is_done() {
+        ctx.state.owing.remove(&account);
+        let all = Resent { mine: conversation.my_seq, yours: conversation.their_highest_seq };
+        session::send_unasked(ctx, account, Content::Resent(all), Class::Control)?;
+    } else {
+        conversation.gaps.owed = Some(owed);
+    }
+    put(ctx, &conversation)
+}
+
+fn send_again(ctx: &mut Ctx<'_>, account: AccountId, message: &Message) -> Result<(), StoreError> {
+    let Some(text) = message.text.clone() else { return Ok(()) };
+    let state = message.delivery.as_ref().map(protocol::chat::Delivery::state);
+    let (outgoing, class) = match state {
+        // It is in the lane, or was given up: not lost with them.
+        Some(state) if state < DeliveryState::Delivered => return Ok(()),
+        Some(_) => (outgoing(message, text), Class::Message(message.id)),
+        None => {
+            let yours = Outgoing {
+                message: Some(message.id),
+                seq: message.seq,
+                lamport: Chat::lamport_of(message.position),
+                content: Content::Yours(Text { text }),
+            };
+            (yours, Class::Control)
+        }
+    };
+    match session::send(ctx, account, outgoing, class) {
+        Err(Failure::Store(error)) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn of(ctx: &Ctx<'_>, account: AccountId) -> Result<Option<Chat>, StoreError> {
+    get(ctx, ChatId::of_pair(ctx.account.id, account))
+}

@@ -1,0 +1,263 @@
+//! What one side of a conversation has not got, and how it comes back from the other.
+//!
+//! 1. After a session was renewed, and when an answer is overdue, a node [asks](super::Chat::ask): up to
+//!    where it has everything of theirs, what beyond, and its own last message.
+//! 2. The other [owes](Owed) what is missing of its own, and what it has of the asker's own words; it
+//!    sends both again, newest first, and says when that is [all](Resent).
+//! 3. One's own words that come back are marked: nobody but the contact says that they are one's own.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Author, Chat, Claimed, Delivered, Delivery, MAX_LAMPORT_JUMP, Message, Position};
+use crate::envelope::shown_time;
+use crate::time::{HOUR, Timestamp};
+use crate::wire::Wire;
+
+/// Most runs of sequence numbers that are remembered beyond the first gap.
+pub const MAX_RUNS: usize = 32;
+/// Most messages that are sent again for one question.
+pub const MAX_RESENT: u32 = 10_000;
+/// After so long an unanswered question is asked again.
+pub const ASK_AGAIN: u64 = HOUR;
+
+/// The first and the last of a run of sequence numbers.
+pub type Run = (u64, u64);
+
+/// What is missing on either side.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gaps {
+    /// What is here of theirs beyond the first gap, rising.
+    pub ahead: Vec<Run>,
+    /// When it was asked for, if they have not said yet that they sent it all.
+    pub asked: Option<Timestamp>,
+    /// What they asked for.
+    pub owed: Option<Owed>,
+}
+
+/// Body of [`Content::Missing`](crate::envelope::Content::Missing): the asker's state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    /// Nothing of the reader's is missing up to this sequence number.
+    pub yours: u64,
+    /// And these runs are there; at most [`MAX_RUNS`].
+    pub ahead: Vec<Run>,
+    /// The asker's own last message that the reader may have.
+    pub mine: u64,
+}
+
+/// Body of [`Content::Resent`](crate::envelope::Content::Resent): all that there was has been sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resent {
+    /// The author's last sequence number: whatever is missing below it is no more.
+    pub mine: u64,
+    /// The highest of the reader's that the author has seen.
+    pub yours: u64,
+}
+
+impl Wire for Missing {
+    const LIMIT: usize = 32 + MAX_RUNS * 20;
+}
+
+impl Wire for Resent {
+    const LIMIT: usize = 32;
+}
+
+/// What the other side is still to be sent again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owed {
+    /// What they asked.
+    pub missing: Missing,
+    /// Everything from here on was looked at.
+    pub before: Position,
+    /// So many were sent.
+    pub sent: u32,
+    /// All of my own were looked at.
+    pub mine_done: bool,
+    /// All of theirs were.
+    pub theirs_done: bool,
+}
+
+impl Owed {
+    /// The beginning of an answer.
+    #[must_use]
+    pub fn new(missing: Missing) -> Self {
+        Self { missing, before: Position::LAST, sent: 0, mine_done: false, theirs_done: false }
+    }
+
+    /// Looks at one more message, from the newest on. Returns whether it is to be sent again.
+    pub fn look(&mut self, position: Position, seq: u64, mine: bool) -> bool {
+        self.before = position;
+        let (known, done) = match mine {
+            true => (self.missing.yours, &mut self.mine_done),
+            false => (self.missing.mine, &mut self.theirs_done),
+        };
+        if seq <= known {
+            *done = true;
+            return false;
+        }
+        let there = mine && self.missing.ahead.iter().any(|run| (run.0..=run.1).contains(&seq));
+        if !there {
+            self.sent = self.sent.saturating_add(1);
+        }
+        !there
+    }
+
+    /// Whether there is nothing more to be looked at.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.mine_done && self.theirs_done || self.sent >= MAX_RESENT
+    }
+}
+
+impl Gaps {
+    /// Number `seq` of theirs is here; `whole` is up to where nothing is missing, and what that is
+    /// now is returned.
+    pub(super) fn on_seq(&mut self, whole: u64, seq: u64) -> u64 {
+        if seq <= whole {
+            return whole;
+        }
+        let at = self.ahead.partition_point(|run| run.1 < seq);
+        if self.ahead.get(at).is_none_or(|run| seq < run.0) {
+            self.ahead.insert(at, (seq, seq));
+        }
+        self.join(whole)
+    }
+
+    /// Joins what touches, and cuts what is too much: to be sent again does no harm.
+    fn join(&mut self, mut whole: u64) -> u64 {
+        let mut joined: Vec<Run> = Vec::with_capacity(self.ahead.len());
+        for run in self.ahead.drain(..) {
+            if run.0 <= whole.saturating_add(1) {
+                whole = whole.max(run.1);
+            } else if let Some(last) =
+                joined.last_mut().filter(|last| run.0 <= last.1.saturating_add(1))
+            {
+                last.1 = last.1.max(run.1);
+            } else {
+                joined.push(run);
+            }
+        }
+        joined.truncate(MAX_RUNS);
+        self.ahead = joined;
+        whole
+    }
+
+    /// Whatever was missing up to `seq` will not come any more.
+    pub(super) fn on_resent(&mut self, whole: u64, seq: u64) -> u64 {
+        self.asked = None;
+        self.join(whole.max(seq))
+    }
+}
+
+impl Chat {
+    /// Asks for what is missing. `waiting` is the first of my messages that they cannot have.
+    pub fn ask(&mut self, waiting: Option<u64>, now: Timestamp) -> Missing {
+        self.gaps.asked = Some(now);
+        let mine = waiting.map_or(self.my_seq, |seq| seq.saturating_sub(1).min(self.my_seq));
+        Missing { yours: self.their_seq, ahead: self.gaps.ahead.clone(), mine }
+    }
+
+    /// Whether a question has been unanswered for long.
+    #[must_use]
+    pub fn asks_again(&self, now: Timestamp) -> bool {
+        self.gaps.asked.is_some_and(|asked| now < asked || now.since(asked) >= ASK_AGAIN)
+    }
+
+    /// They sent all that they had, if I asked. A number far beyond mine is no reason to leave mine.
+    pub fn on_resent(&mut self, resent: Resent) {
+        if self.gaps.asked.is_none() {
+            return;
+        }
+        self.their_highest_seq = self.their_highest_seq.max(resent.mine);
+        self.their_seq = self.gaps.on_resent(self.their_seq, resent.mine);
+        if resent.yours <= self.my_seq.saturating_add(MAX_LAMPORT_JUMP) {
+            self.my_seq = self.my_seq.max(resent.yours);
+        }
+    }
+
+    /// Places a message of mine that they sent back, if I asked. The caller has checked that its id is
+    /// not stored.
+    pub fn recover(&mut self, claimed: Claimed, text: String, now: Timestamp) -> Option<Message> {
+        let in_reach = |number: u64, own: u64| number <= own.saturating_add(MAX_LAMPORT_JUMP);
+        let asked = self.gaps.asked.is_some();
+        if !asked || claimed.seq == 0 || !in_reach(claimed.seq, self.my_seq) {
+            return None;
+        }
+        if !in_reach(claimed.lamport, self.lamport) {
+            return None;
+        }
+        self.my_seq = self.my_seq.max(claimed.seq);
+        self.lamport = self.lamport.max(claimed.lamport);
+        let position = Position::new(claimed.lamport, self.me, claimed.message);
+        self.note(position, now);
+        let at = shown_time(claimed.at, now);
+        let mut delivery = Delivery::queued(at);
+        delivery.on_delivered(Delivered { at, route: None });
+        Some(Message {
+            id: claimed.message,
+            chat: self.id,
+            author: Author::Me,
+            seq: claimed.seq,
+            position,
+            at,
+            received_at: now,
+            text: Some(text),
+            delivery: Some(delivery),
+            client_key: None,
+            recovered: true,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    proptest! {
+        #[test]
+        fn whatever_the_order_what_is_whole_and_what_is_ahead_is_known(
+            seqs in proptest::collection::vec(1u64..60, 0..80),
+        ) {
+            let (mut gaps, mut whole, mut seen) = (Gaps::default(), 0, BTreeSet::new());
+            for seq in seqs {
+                whole = gaps.on_seq(whole, seq);
+                seen.insert(seq);
+                let expected = (1..).take_while(|seq| seen.contains(seq)).count() as u64;
+                prop_assert_eq!(whole, expected);
+                for seq in whole + 1..60 {
+                    let ahead = gaps.ahead.iter().any(|run| (run.0..=run.1).contains(&seq));
+                    prop_assert_eq!(ahead, seen.contains(&seq));
+                }
+                prop_assert!(gaps.ahead.windows(2).all(|two| two[0].1 + 1 < two[1].0));
+            }
+        }
+    }
+
+    #[test]
+    fn runs_are_bounded_and_the_nearest_are_kept() {
+        let (mut gaps, mut whole) = (Gaps::default(), 0);
+        for seq in (3..1_000).step_by(2) {
+            whole = gaps.on_seq(whole, seq);
+        }
+        assert_eq!((whole, gaps.ahead.len(), gaps.ahead[0]), (0, MAX_RUNS, (3, 3)));
+        whole = gaps.on_seq(whole, u64::MAX);
+        assert_eq!(whole, 0);
+        assert_eq!(gaps.on_resent(whole, 999), 999);
+        assert_eq!(gaps, Gaps::default());
+    }
+
+    #[test]
+    fn what_is_owed_is_what_they_have_not_got() {
+        let missing = Missing { yours: 3, ahead: vec![(5, 6)], mine: 2 };
+        let mut owed = Owed::new(missing);
+        let mut look = |seq, mine| owed.look(Position::FIRST, seq, mine);
+        assert!(look(8, true) && look(7, true));
+        assert!(!look(6, true) && !look(5, true));
+        assert!(look(4, false) && look(3, false) && look(4, true));
+        assert!(!look(2, false) && !look(3, true));
+        assert!(owed.is_done());
+        assert_eq!(owed.sent, 5);
+    }
+}
