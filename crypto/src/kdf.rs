@@ -72,6 +72,9 @@ pub(crate) mod label {
     /// Safety number of one account.
     pub(crate) const SAFETY: &[u8] = b"KITH/1 safety";
 
+    /// Seed to the key of a backup and its commitment.
+    pub(crate) const BACKUP: &[u8] = b"KITH/1 backup";
+
     /// Unlock secret to key-encryption key.
     pub(crate) const KEK: &[u8] = b"KITH/1 kek";
     /// Unlock secret to key commitment.

@@ -22,6 +22,7 @@
 
 mod aead;
 pub mod agreement;
+pub mod backup;
 pub mod ephemeral;
 pub mod handshake;
 pub mod identity;
@@ -29,6 +30,7 @@ pub mod invite;
 mod kdf;
 mod kem;
 pub mod layout;
+pub mod phrase;
 pub mod prekey;
 mod ratchet;
 pub mod rekey;

@@ -294,6 +294,11 @@ impl Delivery {
         true
     }
 
+    /// It is sealed anew: what a relay signed for cannot be opened any more. Returns whether that is news.
+    pub fn on_sealed_anew(&mut self) -> bool {
+        self.state() == DeliveryState::Custody && self.custody.take().is_some()
+    }
+
     /// The person asked to try again. Returns whether there was something to try.
     pub fn on_retry(&mut self, now: Timestamp) -> bool {
         if self.state() != DeliveryState::Failed {

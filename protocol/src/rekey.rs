@@ -42,6 +42,10 @@ pub const MAX_A_DAY: usize = 5;
 pub const FIRST_PAUSE: u64 = 10 * MINUTE;
 /// How long after an answer the next one may follow: less than [`FIRST_PAUSE`], for clocks differ.
 pub const ANSWER_PAUSE: u64 = 5 * MINUTE;
+/// How long an offer can be answered.
+pub const OFFER_LIFE: u64 = 45 * DAY;
+/// How far a relay's clock may be off when it says when it took a frame.
+pub const RELAY_CLOCK: u64 = 2 * MINUTE;
 /// How far ahead of our clock a counter may be, seconds: a clock that is far off must not make every
 /// later offer an old one.
 pub const COUNTER_AHEAD: u64 = 24 * 3600;
@@ -73,12 +77,17 @@ pub struct Rekey {
     pending: Vec<Pending>,
     /// The sessions are known to be lost: offer at the next opportunity.
     lost: bool,
+    /// The last answer of ours: what makes a session theirs is not taken back.
+    answer: Option<EnvelopeId>,
+    /// When there was a new session last.
+    renewed_at: Option<Timestamp>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
 struct Pending {
     prekeys: ByteBuf,
     offer: EnvelopeId,
+    at: Timestamp,
 }
 
 impl Wire for Rekey {
@@ -161,14 +170,27 @@ impl Rekey {
     /// Our sessions are gone, and so is all that was under way.
     pub fn lose(&mut self, counter: u64) {
         self.lost = true;
-        self.pending.clear();
+        self.forget_offers(self.pending.len());
         self.offered = self.offered.max(counter);
     }
 
     /// Whether an offer is to be made though no frame was doubted.
     #[must_use]
     pub fn is_lost(&self) -> bool {
-        self.lost && self.pending.is_empty()
+        self.lost
+    }
+
+    /// The last answer of ours.
+    #[must_use]
+    pub fn answer(&self) -> Option<EnvelopeId> {
+        self.answer
+    }
+
+    /// Whether a frame that a relay took at this time was sealed before the last renewal, and so is
+    /// sealed anew by its author.
+    #[must_use]
+    pub fn is_past(&self, deposited_at: Timestamp) -> bool {
+        self.renewed_at.is_some_and(|at| deposited_at < at.plus(RELAY_CLOCK))
     }
 
     /// The newest offer that may still be answered.
@@ -187,22 +209,24 @@ impl Rekey {
         to: AccountKey,
         cx: &mut Cx<'_>,
     ) -> Result<Vec<u8>, Option<Timestamp>> {
-        let key = self.shared.first().ok_or(None)?;
+        let psk = Secret::from_bytes(self.shared.first().ok_or(None)?.into_array());
+        let old = self.pending.iter().filter(|made| cx.now.since(made.at) >= OFFER_LIFE).count();
+        self.forget_offers(old);
         if let Some(at) = next_offer(&mut self.offers, cx.now) {
             return Err(Some(at));
         }
         let counter = cx.now.seconds().max(self.offered.saturating_add(1));
         let prekeys = RekeyPrekeys::generate(me.cert, counter, &mut *cx.rng);
-        let psk = Secret::from_bytes(key.into_array());
         let frame = Offer::seal((me.identity, me.cert), &prekeys, to, &psk, &mut *cx.rng);
         self.offered = counter;
         self.offers.push(cx.now);
         if self.pending.len() == MAX_PENDING {
-            self.pending.remove(0).prekeys.zeroize();
+            self.forget_offers(1);
         }
         self.pending.push(Pending {
             prekeys: ByteBuf::from(prekeys.export().to_vec()),
             offer: EnvelopeId::of(&frame),
+            at: cx.now,
         });
         Ok(frame)
     }
@@ -212,9 +236,8 @@ impl Rekey {
         if frame.len() != crypto::rekey::REKEY_LEN {
             return Heard::Nothing;
         }
-        let shared = self.shared.clone();
-        for key in shared {
-            let psk = Secret::from_bytes(key.into_array());
+        for index in 0..self.shared.len() {
+            let psk = Secret::from_bytes(self.shared[index].into_array());
             if let Ok(offer) = Offer::open(frame, from, me.identity.account(), &psk) {
                 return self.on_offer(me, &offer, &psk, cx);
             }
@@ -242,6 +265,8 @@ impl Rekey {
         };
         self.answered = offer.counter();
         self.answers.push(cx.now);
+        self.answer = Some(EnvelopeId::of(&answered.answer));
+        self.on_renewed(cx.now);
         Heard::Offered {
             answer: answered.answer,
             session: answered.session,
@@ -257,15 +282,30 @@ impl Rekey {
         frame: &[u8],
         now: Timestamp,
     ) -> Option<Heard> {
-        let responded = self.pending.iter().find_map(|pending| {
+        let answered = |(index, pending): (usize, &Pending)| {
             let prekeys = RekeyPrekeys::import(&pending.prekeys).ok()?;
             let responded = complete(me.identity, &prekeys, from, psk, frame).ok()?;
-            responded.cert.is_current(now.seconds()).then_some(responded)
-        })?;
-        self.pending.iter_mut().for_each(|pending| pending.prekeys.zeroize());
-        self.pending.clear();
-        self.lost = false;
+            responded.cert.is_current(now.seconds()).then_some((index, responded))
+        };
+        let (index, responded) = self.pending.iter().enumerate().find_map(answered)?;
+        // A newer one may be answered as well: it may be on its way already.
+        self.forget_offers(index + 1);
+        self.on_renewed(now);
         Some(Heard::Answered { session: responded.session, cert: responded.cert })
+    }
+}
+
+impl Rekey {
+    fn on_renewed(&mut self, now: Timestamp) {
+        self.lost = false;
+        self.renewed_at = Some(now);
+    }
+
+    /// Forgets the oldest offers.
+    fn forget_offers(&mut self, count: usize) {
+        for mut pending in self.pending.drain(..count) {
+            pending.prekeys.zeroize();
+        }
     }
 }
 
@@ -355,6 +395,11 @@ impl Doubts {
     /// Forgets frames that have not come again for [`DOUBT_LIFE`]. Returns whether anything is left.
     pub fn last_for(&mut self, now: Timestamp) -> bool {
         self.frames.retain(|_, (_, last)| now.since(*last) < DOUBT_LIFE);
+        // A clock that was ahead must not silence us until it is right.
+        if self.paused_until > now.plus(2 * DAY) {
+            self.paused_until = now;
+        }
+        self.certain = self.certain.map(|at| at.min(now.plus(2 * DAY)));
         !self.is_empty()
     }
 }

@@ -1,14 +1,15 @@
 //! The sessions with one account: which one seals, and which one opens.
 //!
 //! Usually there is one. There are two when both people scanned each other's code at the same
-//! time (glare), or when one of them lost the first and they met again. Both stay able to open;
-//! the one that seals is the one that the other side proved last to have: its join request came
-//! on it, or a frame of theirs opened with it. A session that the other side has lost is
-//! therefore never sealed with once there is a newer one.
+//! time (glare), or when one of them lost the first and they met again or re-keyed. All stay able to
+//! open; the one that seals is the one that the other side proved last to have: its join request came
+//! on it, or a frame of theirs opened with it. A session that was [replaced](Sessions::renew) only
+//! opens: what still comes on it was sealed before one of the two lost it.
 //!
 //! # Invariants
 //! * A frame that no session opens changes nothing, to the byte.
 //! * At most [`MAX_SESSIONS`]; the one that opened nothing for longest goes first.
+//! * What was proved last comes first, wherever the clock was put.
 //!
 //! Spec: `docs/protocol/session.md`.
 
@@ -19,11 +20,13 @@ use serde_bytes::ByteBuf;
 
 use crate::Cx;
 use crate::envelope::{Envelope, EnvelopeError};
-use crate::time::{DAY, Timestamp};
+use crate::time::{DAY, MINUTE, Timestamp};
 use crate::wire::{EncodeError, Wire, decode, encode};
 
 /// Most sessions kept with one account.
 pub const MAX_SESSIONS: usize = 4;
+/// Sessions that were made within this time of each other crossed.
+pub const CROSSING: u64 = 10 * MINUTE;
 /// How long a session that only opens is kept after it last opened something.
 pub const RECEIVE_ONLY_LIFE: u64 = 30 * DAY;
 
@@ -37,15 +40,46 @@ pub struct Sessions {
 struct Live {
     session: Session,
     last_opened: Timestamp,
+    made_at: Timestamp,
+    kind: Kind,
+}
+
+/// How a session came about, and what has become of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Kind {
+    /// The two met.
+    Met,
+    /// It took the place of one that was lost.
+    Renewed,
+    /// Either, and it was replaced since.
+    Replaced,
 }
 
 /// How sessions are stored.
 #[derive(Serialize, Deserialize)]
 struct Stored {
+    live: Vec<StoredSession>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredSession {
+    session: ByteBuf,
+    last_opened: Timestamp,
+    made_at: Timestamp,
+    kind: Kind,
+}
+
+/// How they were stored in schema 1.
+#[derive(Serialize, Deserialize)]
+struct StoredBefore {
     live: Vec<(ByteBuf, Timestamp)>,
 }
 
 impl Wire for Stored {
+    const LIMIT: usize = MAX_SESSIONS * (crypto::session::MAX_SESSION_LEN + 64);
+}
+
+impl Wire for StoredBefore {
     const LIMIT: usize = MAX_SESSIONS * (crypto::session::MAX_SESSION_LEN + 32);
 }
 
@@ -86,16 +120,42 @@ pub enum OpenError {
 pub struct RestoreError;
 
 impl Sessions {
-    /// Adds a session that a handshake made.
+    /// Adds a session that a meeting made.
     pub fn add(&mut self, session: Session, now: Timestamp) {
+        self.insert(session, Kind::Met, now);
+    }
+
+    /// Adds a session that takes the place of those that were lost. One that was made a moment ago may
+    /// have crossed it, and stays.
+    pub fn renew(&mut self, session: Session, now: Timestamp) {
+        for live in &mut self.live {
+            if now < live.made_at || now.since(live.made_at) >= CROSSING {
+                live.kind = Kind::Replaced;
+            }
+        }
+        self.insert(session, Kind::Renewed, now);
+    }
+
+    fn insert(&mut self, session: Session, kind: Kind, now: Timestamp) {
         if self.live.len() == MAX_SESSIONS {
             let oldest = self.live.iter().enumerate().min_by_key(|(_, live)| live.last_opened);
             if let Some((index, _)) = oldest {
                 self.live.remove(index);
             }
         }
-        self.live.push(Live { session, last_opened: now });
+        let last_opened = self.next_stamp(now);
+        self.live.push(Live { session, last_opened, made_at: now, kind });
         self.order();
+    }
+
+    /// Later than that of every other. What a clock stamped that was ahead counts as of now.
+    fn next_stamp(&mut self, now: Timestamp) -> Timestamp {
+        let mut latest = None;
+        for live in &mut self.live {
+            live.last_opened = live.last_opened.min(now);
+            latest = latest.max(Some(live.last_opened));
+        }
+        latest.map_or(now, |latest| now.max(latest.plus(1)))
     }
 
     /// Forgets the session that a withdrawn or rejected handshake made.
@@ -112,6 +172,14 @@ impl Sessions {
     /// All of them, the one that seals first.
     pub fn all(&self) -> impl Iterator<Item = &Session> {
         self.live.iter().map(|live| &live.session)
+    }
+
+    /// Those that a meeting made, the oldest first.
+    #[must_use]
+    pub fn met(&self) -> Vec<&Session> {
+        let mut met: Vec<&Live> = self.live.iter().filter(|live| live.kind == Kind::Met).collect();
+        met.sort_by_key(|live| live.made_at);
+        met.into_iter().map(|live| &live.session).collect()
     }
 
     /// The session that seals: the one that the other side proved last to have.
@@ -174,7 +242,8 @@ impl Sessions {
         now: Timestamp,
     ) -> Result<([u8; 16], Envelope), OpenError> {
         let mut refused = OpenError::NotOpened;
-        for live in &mut self.live {
+        for index in 0..self.live.len() {
+            let live = &mut self.live[index];
             let plaintext = match live.session.decrypt(frame, now.seconds()) {
                 Ok(plaintext) => plaintext,
                 Err(error) => {
@@ -184,8 +253,11 @@ impl Sessions {
                     continue;
                 }
             };
-            live.last_opened = now;
             let id = live.session.id();
+            if live.kind != Kind::Replaced {
+                let stamp = self.next_stamp(now);
+                self.live[index].last_opened = stamp;
+            }
             let plaintext = zeroize::Zeroizing::new(plaintext);
             let envelope = Envelope::from_bytes(&plaintext).map_err(OpenError::Envelope);
             self.order();
@@ -195,9 +267,11 @@ impl Sessions {
         Err(refused)
     }
 
-    /// The sealing session first; between equals the smaller id, alike on both sides.
+    /// The sealing session first.
     fn order(&mut self) {
-        self.live.sort_by_key(|live| (std::cmp::Reverse(live.last_opened), live.session.id()));
+        self.live.sort_by_key(|live| {
+            (live.kind == Kind::Replaced, std::cmp::Reverse(live.last_opened), live.session.id())
+        });
     }
 
     /// Opens an ephemeral. Returns its name, for the replay cache, and its content.
@@ -225,12 +299,17 @@ impl Sessions {
         let live = self
             .live
             .iter()
-            .map(|live| (ByteBuf::from(live.session.export().to_vec()), live.last_opened))
+            .map(|live| StoredSession {
+                session: ByteBuf::from(live.session.export().to_vec()),
+                last_opened: live.last_opened,
+                made_at: live.made_at,
+                kind: live.kind,
+            })
             .collect();
         let mut stored = Stored { live };
         let bytes = encode(&stored);
-        for (session, _) in &mut stored.live {
-            zeroize::Zeroize::zeroize(&mut **session);
+        for live in &mut stored.live {
+            zeroize::Zeroize::zeroize(&mut *live.session);
         }
         bytes.map(zeroize::Zeroizing::new)
     }
@@ -241,15 +320,28 @@ impl Sessions {
     /// [`RestoreError`] when the bytes are not what [`to_bytes`](Self::to_bytes) wrote.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RestoreError> {
         let stored: Stored = decode(bytes).map_err(|_| RestoreError)?;
-        let live = stored
-            .live
-            .into_iter()
-            .map(|(bytes, last_opened)| {
-                let bytes = zeroize::Zeroizing::new(bytes.into_vec());
-                let session = Session::import(&bytes).map_err(|_| RestoreError)?;
-                Ok(Live { session, last_opened })
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self { live })
+        let restore = |stored: StoredSession| {
+            let StoredSession { session, last_opened, made_at, kind } = stored;
+            Ok(Live { session: import(session)?, last_opened, made_at, kind })
+        };
+        Ok(Self { live: stored.live.into_iter().map(restore).collect::<Result<_, _>>()? })
     }
+
+    /// From a store of schema 1, which knew only sessions of meetings.
+    ///
+    /// # Errors
+    /// [`RestoreError`] when the bytes are none of that schema.
+    pub fn from_bytes_of_schema_1(bytes: &[u8]) -> Result<Self, RestoreError> {
+        let stored: StoredBefore = decode(bytes).map_err(|_| RestoreError)?;
+        let restore = |(session, last_opened)| {
+            let session = import(session)?;
+            Ok(Live { session, last_opened, made_at: last_opened, kind: Kind::Met })
+        };
+        Ok(Self { live: stored.live.into_iter().map(restore).collect::<Result<_, _>>()? })
+    }
+}
+
+fn import(bytes: ByteBuf) -> Result<Session, RestoreError> {
+    let bytes = zeroize::Zeroizing::new(bytes.into_vec());
+    Session::import(&bytes).map_err(|_| RestoreError)
 }

@@ -13,7 +13,9 @@ use protocol::wire::Wire;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-pub(super) use self::missing::{ask, ask_again, on_missing, on_resent, on_time, on_yours, resume};
+pub(super) use self::missing::{
+    add_unsent, ask, ask_again, on_missing, on_resent, on_time, on_yours, resume,
+};
 pub use self::reading::read;
 pub(super) use self::reading::{
     last_read, on_delivered, on_read, resume_receipts, tell_read_again,
@@ -295,10 +297,13 @@ pub(super) fn seal_again(ctx: &mut Ctx<'_>, id: MessageId) -> Result<(), StoreEr
         return Ok(());
     };
     let sealed =
-        session::send(ctx, conversation.them, outgoing(&waiting, text), Class::Message(id));
+        session::send_again(ctx, conversation.them, outgoing(&waiting, text), Class::Message(id));
     match sealed {
         Err(Failure::Store(error)) => Err(error),
-        Ok(()) => Ok(()),
+        Ok(()) => {
+            let now = ctx.now;
+            with_delivery(ctx, id, |delivery| delivery.on_sealed_anew() | delivery.on_retry(now))
+        }
         Err(Failure::Refused(_)) => {
             let now = ctx.now;
             with_delivery(ctx, id, |delivery| {

@@ -326,7 +326,7 @@ fn begin_anew(
     if known.is_none_or(|version| opened.payload.card.version <= version) {
         return Ok(Vec::new());
     }
-    let parcels = outbox::clear(ctx, account);
+    let parcels = outbox::clear(ctx, account, None);
     let message = |parcel: Parcel| match parcel.class {
         Class::Message(message) => Some(message),
         _ => None,

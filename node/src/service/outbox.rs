@@ -149,10 +149,14 @@ pub(super) fn has(ctx: &Ctx<'_>, account: AccountId, envelope: EnvelopeId) -> bo
     lane.is_some_and(|lane| lane.parcels().any(|parcel| parcel.envelope == envelope))
 }
 
-/// Takes out everything that waits for an account: it is to be sealed anew.
-pub(super) fn clear(ctx: &mut Ctx<'_>, account: AccountId) -> Vec<Parcel> {
+/// Takes out everything that waits for an account, but for one frame: it is to be sealed anew. The lane
+/// is to be restored.
+pub(super) fn clear(ctx: &mut Ctx<'_>, account: AccountId, but: Option<EnvelopeId>) -> Vec<Parcel> {
     let Some(lane) = ctx.state.lanes.remove(&account) else { return Vec::new() };
-    let parcels: Vec<Parcel> = lane.parcels().cloned().collect();
+    // An answer that is on its way names none of those that follow.
+    ctx.state.next_order = ctx.state.next_order.max(lane.next_order());
+    let cleared = lane.parcels().filter(|parcel| Some(parcel.envelope) != but);
+    let parcels: Vec<Parcel> = cleared.cloned().collect();
     delete(ctx, account, &parcels);
     parcels
 }
@@ -161,7 +165,7 @@ pub(super) fn clear(ctx: &mut Ctx<'_>, account: AccountId) -> Vec<Parcel> {
 /// They could only refuse it, and hold up what follows.
 pub(super) fn start_over(ctx: &mut Ctx<'_>, account: AccountId) -> Result<(), StoreError> {
     contact::restore_lane(ctx, account, false)?;
-    clear(ctx, account);
+    clear(ctx, account, None);
     contact::restore_lane(ctx, account, false)
 }
 

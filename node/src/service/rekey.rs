@@ -4,7 +4,7 @@ use crypto::session::Session;
 use protocol::ids::{AccountId, EnvelopeId};
 use protocol::outbox::{Class, Parcel};
 use protocol::rekey::{FIRST_PAUSE, GRACE, Heard, Me, Rekey};
-use protocol::time::SECOND;
+use protocol::time::{SECOND, Timestamp};
 
 use super::{chat, contact, outbox, session};
 use crate::engine::Ctx;
@@ -18,8 +18,12 @@ const SPREAD: u64 = 20 * SECOND;
 pub(super) enum Outcome {
     /// It re-keyed, or was meant to and came too late: it is done with.
     Taken,
-    /// It stays with its author.
+    /// It stays with its author; what opens it may be on its way.
     Left,
+    /// It stays where it is, for as long as it can: it is needed later.
+    Kept,
+    /// It was sealed before a renewal, and is sealed anew by its author: a relay may forget it.
+    Past,
 }
 
 pub(super) fn start(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
@@ -38,10 +42,19 @@ pub(super) fn start(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
 /// A contact was made, or met again: what their sessions share is kept for offers to come.
 pub(super) fn learn(ctx: &mut Ctx<'_>, account: AccountId) -> Result<(), StoreError> {
     let mut rekey = get(ctx, account)?;
-    for session in ctx.sessions(account)?.all() {
+    for session in ctx.sessions(account)?.met() {
         rekey.share(&session.reinit_psk());
     }
     put(ctx, account, &rekey)
+}
+
+/// A relay is about to forget a frame that never opened: there will be no other sign.
+pub(super) fn on_forgotten(ctx: &mut Ctx<'_>, account: AccountId) -> Result<(), StoreError> {
+    if contact::get(ctx, account)?.is_some() {
+        let at = ctx.now.plus(GRACE);
+        ctx.state.doubts.entry(account).or_default().be_certain(at);
+    }
+    Ok(())
 }
 
 /// Forgets what is shared with a contact who was removed.
@@ -61,18 +74,19 @@ pub(super) fn on_opened(ctx: &mut Ctx<'_>, account: AccountId, frame: EnvelopeId
     }
 }
 
-/// A frame of a contact that no session opens. `fault` says that its author broke the rules of a
-/// session: rolled back, most likely.
+/// A frame of a contact that no session opens: whether its author broke the rules of a session (rolled
+/// back, most likely), and when a relay took it.
 pub(super) fn on_unopened(
     ctx: &mut Ctx<'_>,
     account: AccountId,
     frame: &[u8],
-    fault: bool,
+    (fault, deposited_at): (bool, Option<Timestamp>),
 ) -> Result<Outcome, StoreError> {
     let (me, now) = (ctx.account, ctx.now);
     let mut rekey = get(ctx, account)?;
     let me = Me { identity: &me.identity, cert: &me.cert };
     match rekey.hear(me, account.into(), frame, &mut ctx.cx()) {
+        Heard::Nothing if deposited_at.is_some_and(|at| rekey.is_past(at)) => Ok(Outcome::Past),
         Heard::Nothing => {
             let doubts = ctx.state.doubts.entry(account).or_default();
             doubts.on_unopened(EnvelopeId::of(frame), now);
@@ -81,7 +95,7 @@ pub(super) fn on_unopened(
             }
             Ok(Outcome::Left)
         }
-        Heard::TooSoon => Ok(Outcome::Left),
+        Heard::TooSoon => Ok(Outcome::Kept),
         Heard::Stale => {
             tracing::info!(account = %account.short(), "an offer to re-key that came too late");
             ctx.state.doubts.entry(account).or_default().be_certain(now);
@@ -90,13 +104,13 @@ pub(super) fn on_unopened(
         Heard::Offered { answer, session, .. } => {
             tracing::info!(account = %account.short(), "re-keyed: they had lost the session");
             put(ctx, account, &rekey)?;
-            renew(ctx, account, session, Some(answer))?;
+            renew(ctx, account, session, (Some(answer), None))?;
             Ok(Outcome::Taken)
         }
         Heard::Answered { session, .. } => {
             tracing::info!(account = %account.short(), "re-keyed: they answered our offer");
             put(ctx, account, &rekey)?;
-            renew(ctx, account, session, None)?;
+            renew(ctx, account, session, (None, rekey.answer()))?;
             Ok(Outcome::Taken)
         }
     }
@@ -154,11 +168,12 @@ fn renew(
     ctx: &mut Ctx<'_>,
     account: AccountId,
     session: Session,
-    answer: Option<Vec<u8>>,
+    (answer, earlier): (Option<Vec<u8>>, Option<EnvelopeId>),
 ) -> Result<(), StoreError> {
     let now = ctx.now;
-    let waiting = outbox::clear(ctx, account);
-    ctx.sessions(account)?.add(session, now);
+    // An answer that crossed is still needed: with it they open what was sealed on its session.
+    let waiting = outbox::clear(ctx, account, earlier);
+    ctx.sessions(account)?.renew(session, now);
     ctx.state.doubts.remove(&account);
     if let Some(record) = contact::get(ctx, account)? {
         contact::reach(ctx, account, &record.card)?;
@@ -170,7 +185,8 @@ fn renew(
         Class::Message(message) => Some(message),
         _ => None,
     };
-    let waiting: Vec<_> = waiting.into_iter().filter_map(message).collect();
+    let mut waiting: Vec<_> = waiting.into_iter().filter_map(message).collect();
+    chat::add_unsent(ctx, account, &mut waiting)?;
     chat::ask(ctx, account, &waiting)?;
     contact::send_card(ctx, account)?;
     for message in waiting {

@@ -118,6 +118,20 @@ pub fn send_on(
     Ok(())
 }
 
+/// Seals anew what was in the lane before, however full it is.
+///
+/// # Errors
+/// [`Failure`] when there is no session or no store.
+pub(super) fn send_again(
+    ctx: &mut Ctx<'_>,
+    account: AccountId,
+    outgoing: Outgoing,
+    class: Class,
+) -> Result<(), Failure> {
+    let frame = seal(ctx, account, None, outgoing)?;
+    Ok(queue_frame(ctx, account, frame, class)?)
+}
+
 /// Sends something that nobody asked for, if it can be sent at all.
 ///
 /// # Errors
@@ -165,8 +179,21 @@ pub fn seal(
     Ok(sealed.map_err(SendError::Seal)?)
 }
 
-/// Opens frames that came from `account`, and does what they say. Returns those that are, or
-/// were before, dealt with; the rest did not open and changed nothing.
+/// What became of a frame that arrived.
+#[derive(Clone, Copy, Debug)]
+pub enum Fate {
+    /// It is, or was before, dealt with.
+    Durable(Received),
+    /// It did not open, and changed nothing.
+    Unopened,
+    /// The same, and it will be needed: nobody may forget it.
+    Needed,
+    /// The same, and it never will be needed.
+    Past,
+}
+
+/// Opens frames that came straight from `account`, and does what they say. Returns those that are, or
+/// were before, dealt with.
 ///
 /// # Errors
 /// [`StoreError`] when the store cannot be read.
@@ -178,37 +205,56 @@ pub fn receive<'f>(
 ) -> Result<Vec<Received>, StoreError> {
     let mut received = Vec::new();
     for frame in frames {
-        let envelope = EnvelopeId::of(frame);
-        // By account as well: a frame that was carried off by another contact proves nothing.
-        let seen_key = ctx.key(Tree::Seen, &[&account.0[..], &envelope.0].concat(), &[]);
-        if let Some(seen) = ctx.get::<SeenRow>(&seen_key)? {
-            received.push(Received { envelope, wants_receipt: seen.wants_receipt });
-            continue;
+        if let Fate::Durable(durable) = receive_one(ctx, account, route, frame, None)? {
+            received.push(durable);
         }
-        let now = ctx.now;
-        let wants_receipt = match open(ctx, account, frame)? {
-            Err(refused @ (OpenError::NotOpened | OpenError::Fault(_))) => {
-                tracing::debug!(account = %account.short(), "a frame did not open: {refused}");
-                let fault = matches!(refused, OpenError::Fault(_));
-                let known = contact::get(ctx, account)?.is_some();
-                if !known || rekey::on_unopened(ctx, account, frame, fault)? == Outcome::Left {
-                    continue;
-                }
-                true
-            }
-            // It opened and says nothing we understand; it never will.
-            Err(_) => true,
-            Ok((session, opened)) => {
-                rekey::on_opened(ctx, account, envelope);
-                let wants_receipt = opened.content.wants_receipt();
-                dispatch(ctx, account, session, route, opened)?;
-                wants_receipt
-            }
-        };
-        ctx.put(seen_key, &SeenRow { at: now, wants_receipt })?;
-        received.push(Received { envelope, wants_receipt });
     }
     Ok(received)
+}
+
+/// Opens one frame; `deposited_at` is when a relay took it, by its clock.
+///
+/// # Errors
+/// [`StoreError`] when the store cannot be read.
+pub fn receive_one(
+    ctx: &mut Ctx<'_>,
+    account: AccountId,
+    route: Route,
+    frame: &[u8],
+    deposited_at: Option<Timestamp>,
+) -> Result<Fate, StoreError> {
+    let envelope = EnvelopeId::of(frame);
+    // By account as well: a frame that was carried off by another contact proves nothing.
+    let seen_key = ctx.key(Tree::Seen, &[&account.0[..], &envelope.0].concat(), &[]);
+    if let Some(seen) = ctx.get::<SeenRow>(&seen_key)? {
+        return Ok(Fate::Durable(Received { envelope, wants_receipt: seen.wants_receipt }));
+    }
+    let at = ctx.now;
+    let wants_receipt = match open(ctx, account, frame)? {
+        Err(refused @ (OpenError::NotOpened | OpenError::Fault(_))) => {
+            tracing::debug!(account = %account.short(), "a frame did not open: {refused}");
+            if contact::get(ctx, account)?.is_none() {
+                return Ok(Fate::Unopened);
+            }
+            let fault = matches!(refused, OpenError::Fault(_));
+            match rekey::on_unopened(ctx, account, frame, (fault, deposited_at))? {
+                Outcome::Taken => true,
+                Outcome::Left => return Ok(Fate::Unopened),
+                Outcome::Kept => return Ok(Fate::Needed),
+                Outcome::Past => return Ok(Fate::Past),
+            }
+        }
+        // It opened and says nothing we understand; it never will.
+        Err(_) => true,
+        Ok((session, opened)) => {
+            rekey::on_opened(ctx, account, envelope);
+            let wants_receipt = opened.content.wants_receipt();
+            dispatch(ctx, account, session, route, opened)?;
+            wants_receipt
+        }
+    };
+    ctx.put(seen_key, &SeenRow { at, wants_receipt })?;
+    Ok(Fate::Durable(Received { envelope, wants_receipt }))
 }
 
 /// Opens one frame. Until somebody is a contact, only the handshake is legal; but what else they

@@ -12,6 +12,7 @@
 
 mod m002_chat;
 mod m002_message;
+mod m002_session;
 
 use protocol::wire::Wire;
 use rand::CryptoRng;
@@ -36,7 +37,8 @@ pub(super) struct Migration {
 
 type Convert = fn(&[u8]) -> Result<Zeroizing<Vec<u8>>, StoreError>;
 
-const ALL: [Migration; 2] = [m002_chat::MIGRATION, m002_message::MIGRATION];
+const ALL: [Migration; 3] =
+    [m002_chat::MIGRATION, m002_message::MIGRATION, m002_session::MIGRATION];
 
 #[derive(Debug, Serialize, Deserialize)]
 struct SchemaRow {

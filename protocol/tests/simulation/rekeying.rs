@@ -55,7 +55,7 @@ impl End {
         let identity = identity(byte);
         let cert = identity.primary_cert(FIRST_AGREEMENT_VERSION, START.seconds(), 0);
         let mut rekey = Rekey::default();
-        sessions.all().for_each(|session| rekey.share(&session.reinit_psk()));
+        sessions.met().iter().for_each(|session| rekey.share(&session.reinit_psk()));
         Self {
             identity,
             cert,
@@ -119,7 +119,7 @@ impl End {
     }
 
     fn on_session(&mut self, session: crypto::Session, answer: Option<Vec<u8>>, cx: &mut Cx<'_>) {
-        self.sessions.add(session, cx.now);
+        self.sessions.renew(session, cx.now);
         self.doubts.clear();
         let texts: Vec<MessageId> =
             self.waiting.drain(..).filter_map(|waiting| waiting.text).collect();

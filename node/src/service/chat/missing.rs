@@ -1,7 +1,8 @@
 //! What one side lost, and the other sends again.
 
 use protocol::chat::{
-    Author, Chat, Claimed, DeliveryState, Message, Missing, Owed, Position, Resent,
+    Author, Chat, Claimed, DeliveryState, Failure as GivenUp, Message, Missing, Owed, Position,
+    Resent,
 };
 use protocol::envelope::{Content, Envelope, Text};
 use protocol::ids::{AccountId, ChatId, MessageId};
@@ -14,6 +15,8 @@ use crate::store::{Order, StoreError, Tree};
 
 /// Messages that one step looks at: a step must stay short.
 const A_STEP: usize = 50;
+/// Messages that are looked through for what was never sent.
+const UNSENT_LOOKED_AT: usize = 1_000;
 /// Between two such steps others have their turn, milliseconds.
 const PAUSE: u64 = 10;
 /// How long a full lane is given, milliseconds.
@@ -36,6 +39,30 @@ pub(in crate::service) fn ask(
     let missing = conversation.ask(first, ctx.now);
     put(ctx, &conversation)?;
     session::send_unasked(ctx, account, Content::Missing(missing), Class::Control)
+}
+
+/// Adds messages of mine that nobody has and that do not wait in the lane: written without a session,
+/// or given up because theirs was lost. Looks at the newest ones.
+pub(in crate::service) fn add_unsent(
+    ctx: &mut Ctx<'_>,
+    account: AccountId,
+    waiting: &mut Vec<MessageId>,
+) -> Result<(), StoreError> {
+    let Some(conversation) = of(ctx, account)? else { return Ok(()) };
+    let all = (Position::FIRST, Position::LAST);
+    let newest = page(ctx, conversation.id, all, Order::Falling, UNSENT_LOOKED_AT)?;
+    let unsent = newest.into_iter().rev().filter(|message| {
+        message.delivery.as_ref().is_some_and(|delivery| match delivery.failed {
+            Some((_, why)) => why == GivenUp::SessionBroken,
+            None => delivery.state() <= DeliveryState::Custody,
+        })
+    });
+    // In the order of the conversation, whatever was in the lane.
+    let known = std::mem::take(waiting);
+    let unsent: Vec<MessageId> = unsent.map(|message| message.id).collect();
+    waiting.extend(known.iter().filter(|id| !unsent.contains(id)));
+    waiting.extend(unsent);
+    Ok(())
 }
 
 /// They are here: an answer that is overdue is asked for again.

@@ -7,7 +7,8 @@ use protocol::time::MINUTE;
 
 use super::{Purpose, QueueRecord, Standing, by_receive};
 use crate::engine::Ctx;
-use crate::service::{invite, receipt, session};
+use crate::service::session::{self, Fate};
+use crate::service::{invite, receipt, rekey};
 use crate::store::StoreError;
 
 /// An item that does not open stays at the relay for an hour: what it needs may be on its way.
@@ -46,12 +47,19 @@ fn on_item(ctx: &mut Ctx<'_>, record: &QueueRecord, item: &Item) -> Result<bool,
 }
 
 fn on_contact_item(ctx: &mut Ctx<'_>, account: AccountId, item: &Item) -> Result<bool, StoreError> {
-    let received = session::receive(ctx, account, Route::Mailbox, [item.body.as_slice()])?;
-    let Some(received) = received.first() else {
-        return Ok(ctx.now.since(item.deposited_at) >= UNOPENED_GRACE);
-    };
-    if received.wants_receipt {
-        receipt::owe(ctx, account, received.envelope);
+    let deposited_at = Some(item.deposited_at);
+    match session::receive_one(ctx, account, Route::Mailbox, &item.body, deposited_at)? {
+        Fate::Durable(received) => {
+            if received.wants_receipt {
+                receipt::owe(ctx, account, received.envelope);
+            }
+            Ok(true)
+        }
+        Fate::Unopened if ctx.now.since(item.deposited_at) >= UNOPENED_GRACE => {
+            rekey::on_forgotten(ctx, account)?;
+            Ok(true)
+        }
+        Fate::Past => Ok(true),
+        Fate::Unopened | Fate::Needed => Ok(false),
     }
-    Ok(true)
 }
