@@ -328,3 +328,28 @@ fn a_copy_that_was_put_back_re_keys_when_nothing_opens_any_more() {
     assert!(two.rests());
     assert!(!two.ends[0].offers.is_empty() || !two.ends[1].offers.is_empty());
 }
+
+/// A clock that was a year ahead stamped the first session; then the two met again.
+#[test]
+fn what_was_proved_last_seals_wherever_the_clock_was_put() {
+    let mut rng = StdRng::seed_from_u64(3);
+    let ahead = START.plus(365 * DAY);
+    let [mut sessions, _] = met(ahead, &mut rng);
+    let [again, _] = met(START, &mut rng);
+    let stored = again.to_bytes().unwrap();
+    let session = |bytes: &[u8]| {
+        let sessions = Sessions::from_bytes(bytes).unwrap();
+        let exported = sessions.all().next().unwrap().export();
+        crypto::Session::import(&exported).unwrap()
+    };
+    let newest = session(&stored);
+    let id = newest.id();
+    sessions.add(newest, START);
+    assert_eq!(sessions.sealing().unwrap().id(), id);
+    // And once more in the same millisecond.
+    let [third, _] = met(START, &mut rng);
+    let third = session(&third.to_bytes().unwrap());
+    let id = third.id();
+    sessions.renew(third, START);
+    assert_eq!(sessions.sealing().unwrap().id(), id);
+}
