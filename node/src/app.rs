@@ -9,6 +9,7 @@
 //! * Whatever ends first ends the rest: a node without its network or its engine is no node.
 
 pub mod demo;
+mod restore;
 mod vault;
 
 use std::io::{self, IsTerminal};
@@ -27,6 +28,7 @@ use crate::handle::Node;
 use crate::net::{self, NetCommand, NetConfig, NetHandle};
 use crate::store::{SealedStore, SledStore, StoreError};
 
+pub use restore::{RestoreError, Restored, restore};
 pub use vault::VaultError;
 
 /// Network events that wait for the engine. When it is full, the network pauses.

@@ -8,6 +8,7 @@
 //! * No secret is needed as an argument: what is one can come from standard input.
 
 mod args;
+mod backup;
 pub mod browser;
 mod client;
 mod drawing;
@@ -79,6 +80,9 @@ async fn dispatch(cli: Cli, out: Out) -> Result<(), CliError> {
         Some(Command::Up(up)) => node::up(up, &global, out).await,
         Some(Command::Demo(demo)) => node::demo(demo, &global).await,
         Some(Command::Version) => node::version(out),
+        Some(Command::Restore { file }) => {
+            backup::restore(&Places::of(&global.overrides())?, &file, out)
+        }
         Some(command) => {
             // A node that runs is asked, and Ctrl-C ends the asking.
             let asking = ask(command, &global, out);
@@ -108,7 +112,9 @@ async fn ask(command: Command, global: &Global, out: Out) -> Result<(), CliError
         Command::Send { to, text } => messages::send(client, &to, text, out).await,
         Command::Read(read) => messages::read(client, read, out).await,
         Command::Tail { since } => messages::tail(client, since, out).await,
-        Command::Up(_) | Command::Demo(_) | Command::Version => Ok(()),
+        Command::Backup { file } => backup::make(client, &file, out).await,
+        Command::Phrase => backup::phrase(client, out).await,
+        Command::Up(_) | Command::Demo(_) | Command::Version | Command::Restore { .. } => Ok(()),
     }
 }
 

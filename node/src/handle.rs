@@ -14,6 +14,7 @@ use crate::service::error::NotFound;
 use crate::store::StoreError;
 use crate::view;
 
+mod backup;
 mod chats;
 mod feed;
 mod invites;
@@ -57,6 +58,8 @@ nouns! {
     chats -> Chats,
     /// Messages.
     messages -> Messages,
+    /// Backups.
+    backups -> Backups,
     /// The vault.
     vault -> Vault,
     /// What happens.

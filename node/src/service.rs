@@ -4,6 +4,7 @@
 //! Nothing here waits, and nothing here sends: a service answers with changes, events and
 //! network commands on the [`Ctx`] of its step.
 
+pub mod backup;
 pub mod chat;
 pub mod contact;
 pub mod error;

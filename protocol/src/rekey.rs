@@ -167,6 +167,15 @@ impl Rekey {
         self.shared.is_empty()
     }
 
+    /// What of it is to be in a backup: nothing that could be used twice.
+    #[must_use]
+    pub fn for_backup(&self) -> Self {
+        let mut kept = Self::default();
+        kept.shared.clone_from(&self.shared);
+        (kept.answered, kept.offered) = (self.answered, self.offered);
+        kept
+    }
+
     /// Our sessions are gone, and so is all that was under way.
     pub fn lose(&mut self, counter: u64) {
         self.lost = true;

@@ -10,6 +10,7 @@
 //!
 //! Knows nothing of HTTP, of the engine or of the store. Spec: `openapi.json`.
 
+mod backup;
 mod chat;
 mod contact;
 mod event;
@@ -29,6 +30,7 @@ use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use utoipa::ToSchema;
 
+pub use backup::RecoveryPhrase;
 pub use chat::{
     Author, Chat, Delivery, DeliveryPath, DeliveryState, DeliveryStep, Draft, LastMessage, Message,
     MessagePage, NewMessage, ReadUpTo, Typing, Why, WhyCode,

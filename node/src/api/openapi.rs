@@ -17,7 +17,8 @@ use super::limits::PICTURE_BYTES;
 use super::perimeter::API;
 use super::respond::PROBLEM_JSON;
 use super::routes::{
-    chats, contacts, invites, messages, node, profile, registration, requests, session, vault,
+    backups, chats, contacts, invites, messages, node, profile, registration, requests, session,
+    vault,
 };
 use super::state::Api;
 
@@ -74,6 +75,8 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(session::revoke_token))
         .routes(routes!(vault::unlock_vault))
         .routes(routes!(vault::lock_vault))
+        .routes(routes!(backups::get_backup))
+        .routes(routes!(backups::show_phrase))
         .routes(routes!(node::get_status))
         .routes(routes!(node::get_health))
         .routes(routes!(node::get_readiness))

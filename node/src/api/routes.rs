@@ -2,6 +2,7 @@
 //!
 //! A handler extracts, calls one method of a noun's handle, and answers with a DTO.
 
+pub(super) mod backups;
 pub(super) mod chats;
 pub(super) mod contacts;
 pub(super) mod invites;

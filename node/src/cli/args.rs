@@ -87,6 +87,19 @@ pub(super) enum Command {
         #[arg(long, value_name = "SEQ")]
         since: Option<u64>,
     },
+    /// Put your account, contacts and messages into a file that your recovery phrase opens.
+    Backup {
+        /// A new file, or “-” for standard output.
+        file: PathBuf,
+    },
+    /// Show your recovery phrase. Whoever has it is you.
+    Phrase,
+    /// Make a profile from a backup; its folder must be empty or not there. Reads the recovery phrase from
+    /// standard input.
+    Restore {
+        /// The backup.
+        file: PathBuf,
+    },
     /// Look for what keeps Kith from working.
     Doctor,
     /// Which version this is.

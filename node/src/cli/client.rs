@@ -135,6 +135,24 @@ impl Client {
         Ok(())
     }
 
+    /// What a GET answers, piece by piece, however long it takes.
+    pub(super) async fn download(
+        &self,
+        path: &str,
+        mut each: impl FnMut(&[u8]) -> std::io::Result<()>,
+    ) -> Result<(), CliError> {
+        let url = format!("{}/api/v1{path}", self.base);
+        let request = self.http.get(url).bearer_auth(self.token.as_str());
+        let mut stream = self.send(request).await?.bytes_stream();
+        while let Some(piece) = stream.next().await {
+            let piece = piece.map_err(|_| gone())?;
+            each(&piece).map_err(|error| {
+                CliError::Failed(format!("The backup cannot be written: {error}."))
+            })?;
+        }
+        Ok(())
+    }
+
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http
             .request(method, format!("{}/api/v1{path}", self.base))

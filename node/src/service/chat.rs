@@ -21,7 +21,7 @@ pub(super) use self::reading::{
     last_read, on_delivered, on_read, resume_receipts, tell_read_again,
 };
 use super::error::{ErrorKind, NotFound, Refusal};
-use super::{contact, outbox, session};
+use super::{contact, outbox, rekey, session};
 use crate::api::dto::EventBody;
 use crate::engine::{Ctx, Event, Failure};
 use crate::store::{Order, StoreError, Tree};
@@ -191,8 +191,11 @@ pub fn send(
     }
     let id = MessageId::random(ctx.rng);
     let message = conversation.compose(id, text.clone(), client_key, ctx.now);
-    let outgoing = outgoing(&message, text);
-    session::send(ctx, account, outgoing, Class::Message(id))?;
+    // Without a session it waits for the next, and is sealed then.
+    if !rekey::is_awaited(ctx, account)? {
+        let outgoing = outgoing(&message, text);
+        session::send(ctx, account, outgoing, Class::Message(id))?;
+    }
     put(ctx, &conversation)?;
     add_message(ctx, &message)?;
     if let Some(key) = &message.client_key {
@@ -406,6 +409,18 @@ fn outgoing(message: &Message, text: String) -> session::Outgoing {
 fn put_message(ctx: &mut Ctx<'_>, message: &Message) -> Result<(), StoreError> {
     let row = ctx.key(Tree::Message, &message.chat.0, &message.position.0);
     ctx.put(row, message)
+}
+
+/// Puts a message of a backup back.
+pub(super) fn restore(ctx: &mut Ctx<'_>, message: &Message) -> Result<(), StoreError> {
+    add_message(ctx, message)?;
+    match &message.client_key {
+        Some(key) => {
+            let row = client_row(ctx, message.chat, key);
+            ctx.put(row, &Place { chat: message.chat, position: message.position })
+        }
+        None => Ok(()),
+    }
 }
 
 fn add_message(ctx: &mut Ctx<'_>, message: &Message) -> Result<(), StoreError> {

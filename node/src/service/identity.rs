@@ -57,8 +57,7 @@ pub fn open_or_create(
 ) -> Result<Account, StoreError> {
     let key = store.key(Tree::Meta, KEY, &[]);
     if let Some(me) = store.get::<MeRecord>(&key)? {
-        let seed = Seed::from_secret(Secret::from_bytes(me.seed));
-        return Ok(Account::new(&seed, me.created_at));
+        return Ok(Account::new(&me.seed(), me.created_at));
     }
     let seed = Seed::random(rng);
     let me = MeRecord {
@@ -70,6 +69,27 @@ pub fn open_or_create(
     };
     store.commit([(key, Some(stored(Tree::Meta, &me)?))], rng)?;
     Ok(Account::new(&seed, now))
+}
+
+/// Puts the account of a backup into an empty store.
+///
+/// # Errors
+/// [`StoreError`] when the store cannot be written.
+pub fn restore(
+    store: &SealedStore,
+    me: &MeRecord,
+    rng: &mut dyn CryptoRng,
+) -> Result<(), StoreError> {
+    let key = store.key(Tree::Meta, KEY, &[]);
+    store.commit([(key, Some(stored(Tree::Meta, me)?))], rng)
+}
+
+impl MeRecord {
+    /// The seed of the account: what the recovery phrase is.
+    #[must_use]
+    pub fn seed(&self) -> Seed {
+        Seed::from_secret(Secret::from_bytes(self.seed))
+    }
 }
 
 /// This account's record.

@@ -396,6 +396,15 @@ fn put(ctx: &mut Ctx<'_>, record: &QueueRecord) -> Result<(), StoreError> {
     ctx.put(key, record)
 }
 
+/// Puts a queue of a backup back. The drop of an invite is closed: its code is void.
+pub(super) fn restore(ctx: &mut Ctx<'_>, mut record: QueueRecord) -> Result<(), StoreError> {
+    let given_up = matches!(record.standing, Standing::Left(_) | Standing::Closing(_));
+    if !given_up && matches!(record.purpose, Purpose::Drop(_)) {
+        record.standing = Standing::Closing(ctx.now);
+    }
+    put(ctx, &record)
+}
+
 fn current(ctx: &Ctx<'_>, purpose: Purpose) -> Result<Option<QueueRecord>, StoreError> {
     ctx.get(&key(ctx, Place { purpose, past: false }, QueueId([0; 16])))
 }

@@ -243,7 +243,7 @@ fn ask(
     });
 }
 
-fn put(ctx: &mut Ctx<'_>, record: &RegistrationRecord) -> Result<(), StoreError> {
+pub(super) fn put(ctx: &mut Ctx<'_>, record: &RegistrationRecord) -> Result<(), StoreError> {
     let key = key(ctx);
     ctx.put(key, record)
 }

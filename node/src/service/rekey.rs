@@ -10,8 +10,8 @@ use super::{chat, contact, outbox, session};
 use crate::engine::Ctx;
 use crate::store::{StoreError, Tree};
 
-/// Over so long the offers of a node that has lost all of its sessions are spread.
-const SPREAD: u64 = 20 * SECOND;
+/// Over so long, for each contact, the offers of a node that has lost all of its sessions are spread.
+const SPREAD: u64 = SECOND / 20;
 
 /// What came of a frame that no session opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,12 +27,14 @@ pub(super) enum Outcome {
 }
 
 pub(super) fn start(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
-    for record in contact::all(ctx)? {
+    let contacts = contact::all(ctx)?;
+    let spread = SPREAD * contacts.len() as u64;
+    for record in contacts {
         let rekey = get(ctx, record.account)?;
         if rekey.is_empty() {
             learn(ctx, record.account)?;
         } else if rekey.is_lost() {
-            let at = ctx.now.plus(ctx.rng.next_u64() % SPREAD);
+            let at = ctx.now.plus(ctx.rng.next_u64() % spread);
             ctx.state.doubts.entry(record.account).or_default().be_certain(at);
         }
     }
@@ -55,6 +57,27 @@ pub(super) fn on_forgotten(ctx: &mut Ctx<'_>, account: AccountId) -> Result<(), 
         ctx.state.doubts.entry(account).or_default().be_certain(at);
     }
     Ok(())
+}
+
+/// What a backup keeps.
+pub(super) fn for_backup(ctx: &Ctx<'_>, account: AccountId) -> Result<Rekey, StoreError> {
+    Ok(get(ctx, account)?.for_backup())
+}
+
+/// A contact of a backup: there are no sessions, and so an offer is due.
+pub(super) fn restore(
+    ctx: &mut Ctx<'_>,
+    account: AccountId,
+    mut rekey: Rekey,
+    generation: u64,
+) -> Result<(), StoreError> {
+    rekey.lose(generation);
+    put(ctx, account, &rekey)
+}
+
+/// Whether a contact has to answer an offer before anything can be sealed for them.
+pub(super) fn is_awaited(ctx: &Ctx<'_>, account: AccountId) -> Result<bool, StoreError> {
+    Ok(get(ctx, account)?.is_lost())
 }
 
 /// Forgets what is shared with a contact who was removed.

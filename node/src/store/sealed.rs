@@ -38,7 +38,8 @@ impl Key {
     }
 
     /// The first raw key that comes after it.
-    pub(super) fn after(&self) -> Vec<u8> {
+    #[must_use]
+    pub fn after(&self) -> Vec<u8> {
         [&self.bytes[..], &[0]].concat()
     }
 }

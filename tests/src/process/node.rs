@@ -1,9 +1,10 @@
 //! A node process and the way to its API.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{ExitStatus, Stdio};
 
 use anyhow::{Context, bail};
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use super::{Process, Rest, binary};
@@ -46,15 +47,46 @@ impl NodeProcess {
     /// # Errors
     /// When it does not start.
     pub async fn start(folder: &Path, name: &str, options: NodeOptions) -> anyhow::Result<Self> {
-        let mut node = Self {
+        let mut node = Self::new(folder, name, options);
+        node.restart().await?;
+        Ok(node)
+    }
+
+    /// One that does not run yet.
+    #[must_use]
+    pub fn new(folder: &Path, name: &str, options: NodeOptions) -> Self {
+        Self {
             name: name.to_owned(),
             folder: folder.to_owned(),
             options,
             process: None,
             rest: None,
-        };
-        node.restart().await?;
-        Ok(node)
+        }
+    }
+
+    /// Runs a command of the program on this profile, with words on its standard input. Returns what it
+    /// printed; what it printed on standard error if it failed.
+    ///
+    /// # Errors
+    /// When it cannot be run.
+    pub async fn command(
+        &self,
+        arguments: &[&str],
+        input: &str,
+    ) -> anyhow::Result<Result<String, String>> {
+        let mut command = Command::new(binary("kith", "KITH_BIN")?);
+        command.arg("--data-dir").arg(self.data_dir()).args(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.kill_on_drop(true).spawn()?;
+        let mut stdin = child.stdin.take().context("its standard input")?;
+        stdin.write_all(input.as_bytes()).await?;
+        drop(stdin);
+        let output = child.wait_with_output().await?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(match output.status.success() {
+            true => Ok(text(&output.stdout)),
+            false => Err(text(&output.stderr)),
+        })
     }
 
     /// Its folder.

@@ -1,0 +1,139 @@
+//! The restore drill: a computer is lost, and a backup that is older than the last words is all there is.
+
+use std::path::Path;
+use std::time::Instant;
+
+use kith_tests::process::{NodeOptions, NodeProcess, Pair, Rest, arrived};
+use node::api::dto::{Items, Message, Request, RequestState};
+
+async fn texts(rest: &Rest, chat: &str) -> Vec<String> {
+    let messages = rest.messages(chat).await.unwrap();
+    messages.into_iter().map(|message| message.text).collect()
+}
+
+/// Says it and waits until it is there.
+async fn say(from: (&Rest, &str), text: &str) {
+    from.0.say(from.1, text).await.unwrap();
+    from.0.until_last(from.1, 1, text, arrived).await.unwrap();
+}
+
+fn before(n: u8) -> [String; 2] {
+    ["Ada", "Ben"].map(|who| format!("{who}, before the backup, {n}"))
+}
+
+fn after(n: u8) -> [String; 2] {
+    ["Ada", "Ben"].map(|who| format!("{who}, after the backup, {n}"))
+}
+
+/// The words of a node's phrase, as the command line shows them.
+async fn phrase(node: &NodeProcess) -> String {
+    let shown = node.command(&["--json", "phrase"], "").await.unwrap().unwrap();
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let words = shown["words"].as_array().unwrap().iter().map(|word| word.as_str().unwrap());
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Makes the new computer's profile, after what must be refused was.
+async fn restore(node: &NodeProcess, file: &str, words: &str) {
+    let other = "zoo ".repeat(23) + "vote";
+    let refused = node.command(&["restore", file], &other).await.unwrap().unwrap_err();
+    assert!(refused.contains("another recovery phrase"), "{refused}");
+    let refused = node.command(&["restore", file], "zoo zoo").await.unwrap().unwrap_err();
+    assert!(refused.contains("24 words"), "{refused}");
+    assert!(!node.data_dir().exists());
+    let told = node.command(&["restore", file], words).await.unwrap().unwrap();
+    assert!(told.contains("1 contacts, 6 messages"), "{told}");
+    let refused = node.command(&["restore", file], words).await.unwrap().unwrap_err();
+    assert!(refused.contains("something in"), "{refused}");
+}
+
+/// Waits until a conversation has so many messages and all of one's own are signed for.
+async fn whole(rest: &Rest, chat: &str, count: usize) -> Vec<Message> {
+    rest.until("everything that was missed", async |rest: &Rest| {
+        let all = rest.messages(chat).await?;
+        let mut mine = all.iter().filter(|message| message.delivery.is_some());
+        let done = all.len() == count && mine.all(arrived);
+        Ok(done.then_some(all))
+    })
+    .await
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_in_a_new_folder_re_keys_by_itself_and_gets_back_what_was_missed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut pair = Pair::meet(folder.path()).await.unwrap();
+    let (at_ada, at_ben) = (pair.at_ada.clone(), pair.at_ben.clone());
+    let (ada, ben) = (pair.ada.rest().clone(), pair.ben.rest().clone());
+    for [adas, bens] in (0..3).map(before) {
+        say((&ada, &at_ada), &adas).await;
+        say((&ben, &at_ben), &bens).await;
+    }
+    let code_before = ada.invite("before").await.unwrap().text.unwrap();
+    let file = folder.path().join("ada.backup");
+    let file = file.to_str().unwrap();
+    let words = phrase(&pair.ada).await;
+    pair.ada.command(&["backup", file], "").await.unwrap().unwrap();
+    let refused = pair.ada.command(&["backup", file], "").await.unwrap().unwrap_err();
+    assert!(refused.contains("does not overwrite"), "{refused}");
+    for [adas, bens] in (0..3).map(after) {
+        say((&ada, &at_ada), &adas).await;
+        say((&ben, &at_ben), &bens).await;
+    }
+    let code_after = ada.invite("after").await.unwrap().text.unwrap();
+
+    // The computer is gone; Ben writes on.
+    pair.ada.kill().await.unwrap();
+    std::fs::remove_dir_all(pair.ada.data_dir()).unwrap();
+    for n in 0..2 {
+        ben.say(&at_ben, &format!("Ben, while Ada was gone, {n}")).await.unwrap();
+    }
+    let options = NodeOptions::new(pair.relay.address());
+    let mut restored = NodeProcess::new(folder.path(), "new-computer", options.clone());
+    let begun = Instant::now();
+    restore(&restored, file, &words).await;
+    restored.restart().await.unwrap();
+    let ada = restored.rest().clone();
+    let at_new = ada.chat().await.unwrap().id;
+    // Words that she writes before anybody has answered wait, and go.
+    ada.say(&at_new, "Ada, on the new computer").await.unwrap();
+    let all = whole(&ada, &at_new, 12 + 3).await;
+    println!("everything was back {} ms after the restore began", begun.elapsed().as_millis());
+    let recovered = all.iter().filter(|message| message.recovered);
+    let recovered: Vec<&str> = recovered.map(|message| message.text.as_str()).collect();
+    assert_eq!(recovered, [0, 1, 2].map(|n| after(n)[0].clone()));
+    let mut words = texts(&ada, &at_new).await;
+    assert_eq!(words, texts(&ben, &at_ben).await);
+    words.sort_unstable();
+    words.dedup();
+    assert_eq!(words.len(), 15, "each once");
+    say((&ada, &at_new), "and on").await;
+    say((&ben, &at_ben), "and back").await;
+    old_codes_are_void(&pair, &ada, folder.path(), [&code_before, &code_after]).await;
+    restored.stop().await.unwrap();
+    pair.ben.stop().await.unwrap();
+}
+
+/// Carla scans codes from before the loss, and then one of the new computer's.
+async fn old_codes_are_void(pair: &Pair, ada: &Rest, folder: &Path, old: [&str; 2]) {
+    // There is a code that works, so strangers are listened to.
+    let fresh = ada.invite("fresh").await.unwrap().text.unwrap();
+    let options = NodeOptions::new(pair.relay.address());
+    let mut carla = NodeProcess::start(folder, "carla", options).await.unwrap();
+    let name = "carla@example.org";
+    carla.rest().register(pair.relay.address(), name, "Carla").await.unwrap();
+    for code in old {
+        let asked = carla.rest().redeem(code).await.unwrap();
+        let gone = async |rest: &Rest| {
+            let requests: Items<Request> = rest.get("/requests").await?;
+            let mine = requests.items.into_iter().find(|request| request.id == asked.id);
+            Ok(mine.filter(|request| request.state == RequestState::Gone))
+        };
+        carla.rest().until("the end of a request", gone).await.unwrap();
+    }
+    carla.rest().redeem(&fresh).await.unwrap();
+    let held = ada.held().await.unwrap();
+    let requests: Items<Request> = ada.get("/requests").await.unwrap();
+    assert_eq!(requests.items.iter().map(|request| &request.id).collect::<Vec<_>>(), [&held.id]);
+    carla.stop().await.unwrap();
+}
