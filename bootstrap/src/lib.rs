@@ -26,6 +26,7 @@ mod health;
 pub mod identity;
 pub mod log;
 mod mailbox;
+pub mod memory;
 pub mod peer;
 pub mod pin;
 mod prefix_limits;

@@ -33,6 +33,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    bootstrap::memory::keep_private();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     tracing_subscriber::registry().with(layer.with_filter(bootstrap::log::discreet(filter))).init();

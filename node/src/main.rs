@@ -4,5 +4,6 @@ use std::process::ExitCode;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    bootstrap::memory::keep_private();
     node::cli::run().await
 }

@@ -41,6 +41,8 @@ pub const LINK_LIFE: u64 = 24 * HOUR;
 pub const MAX_LIFE: u64 = 7 * DAY;
 /// Shortest life that may be asked for, milliseconds.
 pub const MIN_LIFE: u64 = 30 * SECOND;
+/// How far clocks may differ when it is judged whether a device certificate is over.
+pub const CERT_DOUBT: u64 = DAY;
 /// How long after its end a direct request is still taken: the scanner was on the way.
 pub const DIRECT_GRACE: u64 = 10 * MINUTE;
 /// How long after its end requests that a relay took in time are still honoured.
@@ -368,8 +370,12 @@ impl Invite {
         let live = self.live.as_ref().ok_or(ClaimError::NotOpened)?;
         let token = Token::decode(&live.token).map_err(|_| ClaimError::NotOpened)?;
         let prekeys = InvitePrekeys::import(&live.prekeys).map_err(|_| ClaimError::NotOpened)?;
-        let Responded { peer, payload, session, .. } =
+        let Responded { peer, cert, payload, session } =
             respond(identity, &token, &prekeys, request).map_err(|_| ClaimError::NotOpened)?;
+        // Their clock and ours may differ: a day is no reason to turn anybody away.
+        if !cert.is_current(now.minus(CERT_DOUBT).seconds()) {
+            return Err(ClaimError::NotOpened);
+        }
         if peer == identity.account() {
             return Err(ClaimError::Own);
         }

@@ -29,6 +29,7 @@ use zeroize::Zeroize;
 
 use crate::Cx;
 use crate::ids::EnvelopeId;
+use crate::invite::CERT_DOUBT;
 use crate::time::{DAY, HOUR, MINUTE, Timestamp};
 use crate::wire::Wire;
 
@@ -261,7 +262,7 @@ impl Rekey {
         let now = cx.now.seconds();
         if offer.counter() <= self.answered
             || offer.counter() > now.saturating_add(COUNTER_AHEAD)
-            || !offer.cert().is_current(now)
+            || !offer.cert().is_current(judged(cx.now))
         {
             return Heard::Stale;
         }
@@ -294,7 +295,7 @@ impl Rekey {
         let answered = |(index, pending): (usize, &Pending)| {
             let prekeys = RekeyPrekeys::import(&pending.prekeys).ok()?;
             let responded = complete(me.identity, &prekeys, from, psk, frame).ok()?;
-            responded.cert.is_current(now.seconds()).then_some((index, responded))
+            responded.cert.is_current(judged(now)).then_some((index, responded))
         };
         let (index, responded) = self.pending.iter().enumerate().find_map(answered)?;
         // A newer one may be answered as well: it may be on its way already.
@@ -302,6 +303,11 @@ impl Rekey {
         self.on_renewed(now);
         Some(Heard::Answered { session: responded.session, cert: responded.cert })
     }
+}
+
+/// The time by which a certificate is judged: clocks may differ.
+fn judged(now: Timestamp) -> u64 {
+    now.minus(CERT_DOUBT).seconds()
 }
 
 impl Rekey {

@@ -8,7 +8,7 @@
 use crypto::{Bundle, Token, join};
 use protocol::contact::{Address, ContactCard, RelayHome};
 use protocol::ids::{AccountId, InviteId, QueueId, RelayId};
-use protocol::invite::join_payload;
+use protocol::invite::{CERT_DOUBT, join_payload};
 use protocol::mailbox::wire::{CustodyReceipt, DepositRefusal};
 use protocol::request::{Request, State};
 use protocol::time::{DAY, MINUTE, SECOND, Timestamp};
@@ -264,6 +264,9 @@ fn on_bundle(ctx: &mut Ctx<'_>, account: AccountId, sealed: &[u8]) -> Result<(),
         return Ok(());
     };
     let Ok(bundle) = Bundle::open(&token, sealed) else { return retry(ctx, &request) };
+    if !bundle.cert().is_current(ctx.now.minus(CERT_DOUBT).seconds()) {
+        return retry(ctx, &request);
+    }
     let card = profile::card_for(ctx, account, true)?;
     let payload = join_payload(request.commitment(), card.clone()).or_else(|_| {
         // A card that does not fit is cut to what an answer needs.

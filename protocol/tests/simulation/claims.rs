@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use protocol::Cx;
 use protocol::contact::ContactCard;
 use protocol::invite::{
-    Arrival, Attempt, ClaimError, DIRECT_GRACE, Invite, Kind, MintSpec, State, join_payload,
+    Arrival, Attempt, CERT_DOUBT, ClaimError, DIRECT_GRACE, Invite, Kind, MintSpec, State,
+    join_payload,
 };
 use protocol::time::{MINUTE, Timestamp};
 use protocol::wire::{decode, encode};
@@ -136,4 +137,25 @@ proptest! {
             }
         }
     }
+}
+
+/// A day's doubt about clocks is given to whoever asks, and no more.
+#[test]
+fn a_request_with_a_certificate_that_is_over_is_not_opened_and_claims_nothing() {
+    let (ada, ben) = (identity(1), identity(2));
+    let mut rng = StdRng::seed_from_u64(9);
+    let card = ContactCard { version: 1, ..ContactCard::default() };
+    let mut ask = |expires: u64| {
+        let (mut invite, token) = mint(&ada, &mut rng);
+        let bundle = Bundle::open(&token, invite.bundle().unwrap()).unwrap();
+        let cert = ben.primary_cert(FIRST_AGREEMENT_VERSION, START.seconds(), expires);
+        let payload = join_payload([0; 32], card.clone()).unwrap();
+        let joined = join(&ben, &cert, &token, &bundle, &payload, &mut rng).unwrap();
+        let opened = invite.open(&ada, &joined.request, Arrival::Direct, START).map(drop);
+        assert_eq!((invite.state, invite.failed_tries), (State::Active, 0));
+        opened
+    };
+    assert_eq!(ask(0), Ok(()));
+    assert_eq!(ask(START.minus(CERT_DOUBT).seconds()), Ok(()));
+    assert_eq!(ask(START.minus(CERT_DOUBT).seconds() - 1), Err(ClaimError::NotOpened));
 }

@@ -82,6 +82,12 @@ impl Process {
         }
     }
 
+    /// Its id, while it runs.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// `kill -9`.
     ///
     /// # Errors

@@ -113,6 +113,12 @@ impl NodeProcess {
         self.rest.as_ref().expect("the test started this node")
     }
 
+    /// The id of its process, while it runs.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.process.as_ref().and_then(Process::id)
+    }
+
     /// Starts it without waiting for it to be ready.
     ///
     /// # Errors

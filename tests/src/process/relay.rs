@@ -57,6 +57,12 @@ impl RelayProcess {
         &self.address
     }
 
+    /// The id of its process, while it runs.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.process.as_ref().and_then(Process::id)
+    }
+
     /// The port that it listens on.
     #[must_use]
     pub fn port(&self) -> u16 {

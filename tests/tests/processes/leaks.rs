@@ -236,3 +236,18 @@ async fn nothing_that_people_say_or_that_opens_it_is_in_a_log_a_store_a_relay_or
          {direct} bytes between the nodes, two profiles' folders and the relay's"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_a_node_nor_a_relay_leaves_its_memory_in_a_core_dump() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = RelayProcess::start(folder.path(), RelayOptions::default()).await.unwrap();
+    let options = NodeOptions::new(relay.address());
+    let mut node = NodeProcess::start(folder.path(), "ada", options).await.unwrap();
+    for process in [node.id(), relay.id()] {
+        let limits = fs::read_to_string(format!("/proc/{}/limits", process.unwrap())).unwrap();
+        let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+        let words: Vec<&str> = core.split_whitespace().collect();
+        assert_eq!(words[4..6], ["0", "0"], "{core}");
+    }
+    node.stop().await.unwrap();
+}
