@@ -46,6 +46,12 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// A restore was broken off.
+    #[error("a restore into {} was broken off. Run “kith restore” again", folder.display())]
+    Unfinished {
+        /// The profile's folder.
+        folder: PathBuf,
+    },
     /// The vault does not open.
     #[error("cannot open the keys in {}", folder.display())]
     Vault {
@@ -98,6 +104,9 @@ impl NetSink for NetHandle {
 /// changed.
 pub async fn start(config: &NodeConfig) -> Result<RunningNode, StartError> {
     private_folder(&config.data_dir)?;
+    if config.data_dir.join(restore::UNFINISHED).exists() {
+        return Err(StartError::Unfinished { folder: config.data_dir.clone() });
+    }
     let vault = vault::open(&config.data_dir)
         .map_err(|source| StartError::Vault { folder: config.data_dir.clone(), source })?;
     let folder = config.data_dir.join("store");

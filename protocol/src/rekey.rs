@@ -199,8 +199,14 @@ impl Rekey {
     /// Whether a frame that a relay took at this time was sealed before the last renewal, and so is
     /// sealed anew by its author.
     #[must_use]
-    pub fn is_past(&self, deposited_at: Timestamp) -> bool {
-        self.renewed_at.is_some_and(|at| deposited_at < at.plus(RELAY_CLOCK))
+    pub fn is_past(&self, deposited_at: Timestamp, now: Timestamp) -> bool {
+        let renewed_at = self.renewed_at.filter(|at| *at <= now);
+        renewed_at.is_some_and(|at| deposited_at < at.plus(RELAY_CLOCK))
+    }
+
+    /// The two met again: there is a session. Returns whether that was needed.
+    pub fn on_met(&mut self) -> bool {
+        std::mem::take(&mut self.lost)
     }
 
     /// The newest offer that may still be answered.

@@ -1,7 +1,7 @@
 //! A backup becomes a profile, in a folder where there is none.
 //!
-//! Everything is made in a folder beside it, which gets its name when all of it is there: a restore that
-//! was broken off leaves nothing that a node would start on.
+//! Everything is made in a folder of its own inside, and comes to its place when all of it is there. A
+//! node does not start while that folder is there: a restore that was broken off is begun anew.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -36,8 +36,8 @@ pub enum RestoreError {
     /// It ends before its last row.
     #[error("this backup is not complete")]
     Incomplete,
-    /// The folder has something in it.
-    #[error("there is something in {} already. A backup is restored into a folder that is empty or not there", .0.display())]
+    /// The folder has a profile in it.
+    #[error("there is a profile in {} already. A backup is restored where there is none", .0.display())]
     NotEmpty(PathBuf),
     /// The new folder cannot be made.
     #[error(transparent)]
@@ -66,60 +66,77 @@ pub struct Restored {
     pub messages: u64,
 }
 
-/// Restores `file` into `folder`.
+/// Where a restore is under way: a node does not start beside it.
+pub(super) const UNFINISHED: &str = ".restoring";
+/// What a profile has, in the order in which it comes to its place. Without the last it is none.
+const PARTS: [&str; 3] = ["store", "device.key", "vault.key"];
+
+/// Restores `file` into `folder`, where there is no profile yet.
 ///
 /// # Errors
-/// [`RestoreError`]; nothing is left in `folder`.
+/// [`RestoreError`]; no profile is left in `folder`.
 pub fn restore(
     folder: &Path,
     file: &Path,
     phrase: &Phrase,
     now: Timestamp,
 ) -> Result<Restored, RestoreError> {
-    if folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+    let seed = phrase.seed();
+    let backup = Backup::open(file, &seed)?;
+    let unfinished = folder.join(UNFINISHED);
+    if unfinished.exists() {
+        // One that was broken off: what it put into its place already is of no use without the rest.
+        PARTS.iter().try_for_each(|part| remove(&folder.join(part)))?;
+        remove(&unfinished)?;
+    }
+    if PARTS.iter().any(|part| folder.join(part).exists()) {
         return Err(RestoreError::NotEmpty(folder.to_owned()));
     }
-    let failed = |folder: &Path| {
-        let folder = folder.to_owned();
-        move |source| RestoreError::Folder { folder, source }
-    };
-    let beside = beside(folder);
-    match std::fs::remove_dir_all(&beside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(&beside)(error))?,
-        _ => {}
-    }
-    let restored = restore_into(&beside, file, phrase, now);
+    private_folder(folder)?;
+    let restored = restore_into(&unfinished, backup, &seed, now);
     if restored.is_err() {
         // Half of it is of no use, and has keys in it.
-        let _ = std::fs::remove_dir_all(&beside);
+        remove(&unfinished)?;
         return restored;
     }
-    match std::fs::remove_dir(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(folder)(error))?,
-        _ => {}
+    sync(folder)?;
+    for part in PARTS {
+        let to = folder.join(part);
+        std::fs::rename(unfinished.join(part), &to).map_err(failed(&to))?;
     }
-    if let Some(parent) = folder.parent() {
-        std::fs::create_dir_all(parent).map_err(failed(parent))?;
-    }
-    std::fs::rename(&beside, folder).map_err(failed(folder))?;
+    sync(folder)?;
+    remove(&unfinished)?;
+    sync(folder)?;
     restored
 }
 
-/// `<folder>.restoring`.
-fn beside(folder: &Path) -> PathBuf {
-    let mut name = folder.as_os_str().to_owned();
-    name.push(".restoring");
-    PathBuf::from(name)
+fn failed(folder: &Path) -> impl Fn(io::Error) -> RestoreError {
+    let folder = folder.to_owned();
+    move |source| RestoreError::Folder { folder: folder.clone(), source }
+}
+
+fn remove(path: &Path) -> Result<(), RestoreError> {
+    let removed = match path.is_dir() {
+        true => std::fs::remove_dir_all(path),
+        false => std::fs::remove_file(path),
+    };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Brings the names in a folder to the disk.
+fn sync(folder: &Path) -> Result<(), RestoreError> {
+    File::open(folder).and_then(|open| open.sync_all()).map_err(failed(folder))
 }
 
 fn restore_into(
     folder: &Path,
-    file: &Path,
-    phrase: &Phrase,
+    mut backup: Backup,
+    seed: &Seed,
     now: Timestamp,
 ) -> Result<Restored, RestoreError> {
-    let seed = phrase.seed();
-    let mut backup = Backup::open(file, &seed)?;
     let mut first = backup.next()?.into_iter().flatten();
     let (Some(Row::Start { generation, at }), Some(Row::Me(me))) = (first.next(), first.next())
     else {
@@ -127,7 +144,7 @@ fn restore_into(
     };
     let generation = backup::next_generation(generation, now);
     let mut restored = Restored { made_at: at, ..Restored::default() };
-    let mut engine = new_engine(folder, &me, &seed, now)?;
+    let mut engine = new_engine(folder, &me, seed, now)?;
     let mut waiting: Vec<Row> = first.collect();
     loop {
         for row in &waiting {

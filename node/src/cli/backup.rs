@@ -30,7 +30,7 @@ pub(super) async fn make(client: &Client, to: &Path, out: Out) -> Result<(), Cli
         )));
     }
     let mut name = to.as_os_str().to_owned();
-    name.push(".part");
+    name.push(format!(".{}.part", uuid::Uuid::now_v7().simple()));
     let part = PathBuf::from(name);
     let made = write(client, &part).await;
     if made.is_err() {
@@ -39,6 +39,10 @@ pub(super) async fn make(client: &Client, to: &Path, out: Out) -> Result<(), Cli
     }
     let bytes = made?;
     fs::rename(&part, to).map_err(|error| unwritable(to, &error))?;
+    // The name as well: told is told.
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = fs::File::open(folder.unwrap_or(Path::new(".")));
+    folder.and_then(|folder| folder.sync_all()).map_err(|error| unwritable(to, &error))?;
     if out.json {
         return out.object(&serde_json::json!({ "file": to, "bytes": bytes }));
     }
@@ -52,7 +56,7 @@ pub(super) async fn make(client: &Client, to: &Path, out: Out) -> Result<(), Cli
 
 async fn write(client: &Client, part: &Path) -> Result<u64, CliError> {
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(part).map_err(|error| unwritable(part, &error))?;

@@ -140,6 +140,8 @@ pub struct State {
     pub receipts_due: BTreeMap<AccountId, Vec<protocol::ids::EnvelopeId>>,
     /// To whom messages are sent again that they lost, and when the next of them are.
     pub owing: BTreeMap<AccountId, Timestamp>,
+    /// When contacts asked for what they lost, in the last day.
+    pub asked_by: BTreeMap<AccountId, Vec<Timestamp>>,
     /// Frames of contacts that do not open.
     pub doubts: BTreeMap<AccountId, Doubts>,
     /// Whether strangers may connect.
@@ -187,6 +189,7 @@ impl State {
             reads_due: BTreeMap::new(),
             receipts_due: BTreeMap::new(),
             owing: BTreeMap::new(),
+            asked_by: BTreeMap::new(),
             doubts: BTreeMap::new(),
             admits_strangers: false,
             sweep_at: now,

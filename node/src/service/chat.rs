@@ -401,6 +401,7 @@ fn outgoing(message: &Message, text: String) -> session::Outgoing {
         message: Some(message.id),
         seq: message.seq,
         lamport: Chat::lamport_of(message.position),
+        at: Some(message.at),
         content: Content::Text(Text { text }),
     }
 }
@@ -414,6 +415,11 @@ fn put_message(ctx: &mut Ctx<'_>, message: &Message) -> Result<(), StoreError> {
 /// Puts a message of a backup back.
 pub(super) fn restore(ctx: &mut Ctx<'_>, message: &Message) -> Result<(), StoreError> {
     add_message(ctx, message)?;
+    // The conversation was read before its last messages.
+    if let Some(mut conversation) = get(ctx, message.chat)? {
+        conversation.on_restored(message);
+        put(ctx, &conversation)?;
+    }
     match &message.client_key {
         Some(key) => {
             let row = client_row(ctx, message.chat, key);

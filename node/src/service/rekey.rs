@@ -47,7 +47,14 @@ pub(super) fn learn(ctx: &mut Ctx<'_>, account: AccountId) -> Result<(), StoreEr
     for session in ctx.sessions(account)?.met() {
         rekey.share(&session.reinit_psk());
     }
-    put(ctx, account, &rekey)
+    let waited = rekey.on_met();
+    put(ctx, account, &rekey)?;
+    if waited {
+        let mut unsent = Vec::new();
+        chat::add_unsent(ctx, account, &mut unsent)?;
+        unsent.into_iter().try_for_each(|message| chat::seal_again(ctx, message))?;
+    }
+    Ok(())
 }
 
 /// A relay is about to forget a frame that never opened: there will be no other sign.
@@ -109,7 +116,9 @@ pub(super) fn on_unopened(
     let mut rekey = get(ctx, account)?;
     let me = Me { identity: &me.identity, cert: &me.cert };
     match rekey.hear(me, account.into(), frame, &mut ctx.cx()) {
-        Heard::Nothing if deposited_at.is_some_and(|at| rekey.is_past(at)) => Ok(Outcome::Past),
+        Heard::Nothing if deposited_at.is_some_and(|at| rekey.is_past(at, now)) => {
+            Ok(Outcome::Past)
+        }
         Heard::Nothing => {
             let doubts = ctx.state.doubts.entry(account).or_default();
             doubts.on_unopened(EnvelopeId::of(frame), now);

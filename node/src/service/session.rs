@@ -24,6 +24,8 @@ pub struct Outgoing {
     pub seq: u64,
     /// Its Lamport time.
     pub lamport: u64,
+    /// When it was written; `None` for now.
+    pub at: Option<Timestamp>,
     /// What it says.
     pub content: Content,
 }
@@ -32,7 +34,7 @@ impl Outgoing {
     /// Something that is no part of a conversation's sequence.
     #[must_use]
     pub fn detached(content: Content) -> Self {
-        Self { message: None, seq: 0, lamport: 0, content }
+        Self { message: None, seq: 0, lamport: 0, at: None, content }
     }
 }
 
@@ -167,7 +169,7 @@ pub fn seal(
         chat: ChatId::of_pair(ctx.account.id, account),
         seq: outgoing.seq,
         lamport: outgoing.lamport,
-        at: ctx.now,
+        at: outgoing.at.unwrap_or(ctx.now),
         expiry_seconds: 0,
         content: outgoing.content,
     };

@@ -15,7 +15,7 @@ use crate::wire::Wire;
 
 /// Most runs of sequence numbers that are remembered beyond the first gap.
 pub const MAX_RUNS: usize = 32;
-/// Most messages that are sent again for one question.
+/// Most messages that are looked at, and perhaps sent again, for one question.
 pub const MAX_RESENT: u32 = 10_000;
 /// After so long an unanswered question is asked again.
 pub const ASK_AGAIN: u64 = HOUR;
@@ -69,8 +69,8 @@ pub struct Owed {
     pub missing: Missing,
     /// Everything from here on was looked at.
     pub before: Position,
-    /// So many were sent.
-    pub sent: u32,
+    /// So many were looked at.
+    pub looked_at: u32,
     /// All of my own were looked at.
     pub mine_done: bool,
     /// All of theirs were.
@@ -81,12 +81,13 @@ impl Owed {
     /// The beginning of an answer.
     #[must_use]
     pub fn new(missing: Missing) -> Self {
-        Self { missing, before: Position::LAST, sent: 0, mine_done: false, theirs_done: false }
+        Self { missing, before: Position::LAST, looked_at: 0, mine_done: false, theirs_done: false }
     }
 
     /// Looks at one more message, from the newest on. Returns whether it is to be sent again.
     pub fn look(&mut self, position: Position, seq: u64, mine: bool) -> bool {
         self.before = position;
+        self.looked_at = self.looked_at.saturating_add(1);
         let (known, done) = match mine {
             true => (self.missing.yours, &mut self.mine_done),
             false => (self.missing.mine, &mut self.theirs_done),
@@ -95,17 +96,13 @@ impl Owed {
             *done = true;
             return false;
         }
-        let there = mine && self.missing.ahead.iter().any(|run| (run.0..=run.1).contains(&seq));
-        if !there {
-            self.sent = self.sent.saturating_add(1);
-        }
-        !there
+        !(mine && self.missing.ahead.iter().any(|run| (run.0..=run.1).contains(&seq)))
     }
 
     /// Whether there is nothing more to be looked at.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.mine_done && self.theirs_done || self.sent >= MAX_RESENT
+        self.mine_done && self.theirs_done || self.looked_at >= MAX_RESENT
     }
 }
 
@@ -155,6 +152,19 @@ impl Chat {
         self.gaps.asked = Some(now);
         let mine = waiting.map_or(self.my_seq, |seq| seq.saturating_sub(1).min(self.my_seq));
         Missing { yours: self.their_seq, ahead: self.gaps.ahead.clone(), mine }
+    }
+
+    /// A message of a backup is here: what comes next is numbered after it.
+    pub fn on_restored(&mut self, message: &Message) {
+        match message.author {
+            Author::Me => self.my_seq = self.my_seq.max(message.seq),
+            Author::Them => {
+                self.their_highest_seq = self.their_highest_seq.max(message.seq);
+                self.their_seq = self.gaps.on_seq(self.their_seq, message.seq);
+            }
+        }
+        self.lamport = self.lamport.max(Self::lamport_of(message.position));
+        self.note(message.position, message.received_at);
     }
 
     /// Whether a question has been unanswered for long.
@@ -258,6 +268,6 @@ mod tests {
         assert!(look(4, false) && look(3, false) && look(4, true));
         assert!(!look(2, false) && !look(3, true));
         assert!(owed.is_done());
-        assert_eq!(owed.sent, 5);
+        assert_eq!(owed.looked_at, 9);
     }
 }

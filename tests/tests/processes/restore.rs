@@ -41,10 +41,17 @@ async fn restore(node: &NodeProcess, file: &str, words: &str) {
     let refused = node.command(&["restore", file], "zoo zoo").await.unwrap().unwrap_err();
     assert!(refused.contains("24 words"), "{refused}");
     assert!(!node.data_dir().exists());
+    // One that was broken off is begun anew, and no node starts on it meanwhile.
+    let unfinished = node.data_dir().join(".restoring");
+    std::fs::create_dir_all(unfinished.join("store")).unwrap();
+    std::fs::write(node.data_dir().join("device.key"), "half").unwrap();
+    let refused = node.command(&["up", "--no-open"], "").await.unwrap().unwrap_err();
+    assert!(refused.contains("was broken off"), "{refused}");
     let told = node.command(&["restore", file], words).await.unwrap().unwrap();
+    assert!(!unfinished.exists());
     assert!(told.contains("1 contacts, 6 messages"), "{told}");
     let refused = node.command(&["restore", file], words).await.unwrap().unwrap_err();
-    assert!(refused.contains("something in"), "{refused}");
+    assert!(refused.contains("a profile in"), "{refused}");
 }
 
 /// Waits until a conversation has so many messages and all of one's own are signed for.
@@ -102,6 +109,12 @@ async fn a_backup_in_a_new_folder_re_keys_by_itself_and_gets_back_what_was_misse
     let recovered = all.iter().filter(|message| message.recovered);
     let recovered: Vec<&str> = recovered.map(|message| message.text.as_str()).collect();
     assert_eq!(recovered, [0, 1, 2].map(|n| after(n)[0].clone()));
+    let times = |all: &[Message]| -> Vec<String> {
+        let before = all.iter().filter(|message| message.text.contains("the backup"));
+        before.map(|message| message.sent_at.clone()).collect()
+    };
+    let at_bens = ben.messages(&at_ben).await.unwrap();
+    assert_eq!(times(&all), times(&at_bens), "each has its own time");
     let mut words = texts(&ada, &at_new).await;
     assert_eq!(words, texts(&ben, &at_ben).await);
     words.sort_unstable();

@@ -95,6 +95,7 @@ fn nobody_puts_words_into_the_mouth_of_somebody_who_lost_nothing() {
         message: Some(MessageId([byte; 16])),
         seq: u64::from(byte),
         lamport: u64::from(byte),
+        at: None,
         content: Content::Yours(Text { text: "I owe Ben a thousand".into() }),
     };
     for byte in 1..5 {
@@ -127,6 +128,7 @@ fn a_replayed_frame_gets_its_receipt_again_and_is_not_said_twice() {
         message: Some(MessageId([5; 16])),
         seq: 1,
         lamport: 1,
+        at: None,
         content: Content::Text(Text { text: "once".into() }),
     };
     let frame = sealed(&mut w, ben, ada, outgoing);
@@ -155,6 +157,7 @@ fn the_same_message_sealed_twice_is_said_once_and_one_of_another_chat_nowhere() 
         message: Some(MessageId([6; 16])),
         seq: 1,
         lamport: 1,
+        at: None,
         content: Content::Text(Text { text: text.into() }),
     };
     for (who, text) in [(ben, "first"), (ben, "rewritten"), (eve, "stolen")] {
@@ -182,7 +185,7 @@ fn a_jump_of_the_lamport_clock_or_no_sequence_number_is_not_believed() {
     for (seq, lamport) in [(1, u64::MAX), (1, 1 << 40), (0, 1)] {
         let content = Content::Text(Text { text: "for ever last".into() });
         let message = Some(MessageId([u8::try_from(seq).unwrap(); 16]));
-        let frame = sealed(&mut w, ben, ada, Outgoing { message, seq, lamport, content });
+        let frame = sealed(&mut w, ben, ada, Outgoing { message, seq, lamport, at: None, content });
         w.inject(ben, ada, deliver(vec![frame]));
     }
     assert_eq!(w.texts(ada, ben), Vec::<String>::new());
@@ -252,7 +255,8 @@ fn a_person_whose_request_waits_can_say_nothing_yet() {
     w.scan(ben, &text).unwrap();
     w.settle();
     for content in [Content::Text(Text { text: "let me in".into() }), Content::Accept(card())] {
-        let outgoing = Outgoing { message: Some(MessageId([4; 16])), seq: 1, lamport: 1, content };
+        let outgoing =
+            Outgoing { message: Some(MessageId([4; 16])), seq: 1, lamport: 1, at: None, content };
         let frame = sealed(&mut w, ben, ada, outgoing);
         w.inject(ben, ada, deliver(vec![frame]));
     }

@@ -7,15 +7,18 @@ use protocol::chat::{
 use protocol::envelope::{Content, Envelope, Text};
 use protocol::ids::{AccountId, ChatId, MessageId};
 use protocol::outbox::{Class, MAX_PARCELS};
+use protocol::time::{DAY, HOUR};
 
 use super::{add_message, all, get, message, outgoing, page, put};
 use crate::engine::{Ctx, Event, Failure};
 use crate::service::session::{self, Outgoing};
 use crate::store::{Order, StoreError, Tree};
 
+/// How often one contact may ask in a day: each question may cost the whole conversation.
+const MAX_ASKED_A_DAY: usize = 10;
 /// Messages that one step looks at: a step must stay short.
 const A_STEP: usize = 50;
-/// Messages that are looked through for what was never sent.
+/// Messages that are looked through at a time for what was never sent.
 const UNSENT_LOOKED_AT: usize = 1_000;
 /// Between two such steps others have their turn, milliseconds.
 const PAUSE: u64 = 10;
@@ -49,20 +52,35 @@ pub(in crate::service) fn add_unsent(
     waiting: &mut Vec<MessageId>,
 ) -> Result<(), StoreError> {
     let Some(conversation) = of(ctx, account)? else { return Ok(()) };
-    let all = (Position::FIRST, Position::LAST);
-    let newest = page(ctx, conversation.id, all, Order::Falling, UNSENT_LOOKED_AT)?;
-    let unsent = newest.into_iter().rev().filter(|message| {
-        message.delivery.as_ref().is_some_and(|delivery| match delivery.failed {
-            Some((_, why)) => why == GivenUp::SessionBroken,
-            None => delivery.state() <= DeliveryState::Custody,
-        })
-    });
+    let mut unsent = Vec::new();
+    let mut before = Position::LAST;
+    loop {
+        let span = (Position::FIRST, before);
+        let page = page(ctx, conversation.id, span, Order::Falling, UNSENT_LOOKED_AT)?;
+        let found = unsent.len();
+        unsent.extend(page.iter().filter(|message| is_unsent(message)).map(|message| message.id));
+        match page.last() {
+            // Where nothing waits any more, nothing older does.
+            Some(last) if unsent.len() > found && unsent.len() < MAX_PARCELS => {
+                before = last.position;
+            }
+            _ => break,
+        }
+    }
+    unsent.reverse();
     // In the order of the conversation, whatever was in the lane.
     let known = std::mem::take(waiting);
-    let unsent: Vec<MessageId> = unsent.map(|message| message.id).collect();
     waiting.extend(known.iter().filter(|id| !unsent.contains(id)));
     waiting.extend(unsent);
     Ok(())
+}
+
+/// Whether nobody has a message of mine, and nobody is given it either.
+fn is_unsent(message: &Message) -> bool {
+    message.delivery.as_ref().is_some_and(|delivery| match delivery.failed {
+        Some((_, why)) => why == GivenUp::SessionBroken,
+        None => delivery.state() <= DeliveryState::Custody,
+    })
 }
 
 /// They are here: an answer that is overdue is asked for again.
@@ -96,6 +114,13 @@ pub(in crate::service) fn on_missing(
     missing: Missing,
 ) -> Result<(), StoreError> {
     let Some(mut conversation) = of(ctx, account)? else { return Ok(()) };
+    let now = ctx.now;
+    let asked = ctx.state.asked_by.entry(account).or_default();
+    asked.retain(|at| *at <= now && now.since(*at) < DAY);
+    if asked.len() >= MAX_ASKED_A_DAY {
+        return Ok(());
+    }
+    asked.push(now);
     conversation.gaps.owed = Some(Owed::new(missing));
     put(ctx, &conversation)?;
     ctx.state.owing.insert(account, ctx.now);
@@ -144,7 +169,8 @@ pub(in crate::service) fn on_yours(
 /// Sends some of what is owed again.
 pub(in crate::service) fn on_time(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
     let now = ctx.now;
-    let owing = ctx.state.owing.iter().filter(|(_, at)| **at <= now);
+    // One that a clock put into the future counts as due.
+    let owing = ctx.state.owing.iter().filter(|(_, at)| **at <= now || **at > now.plus(HOUR));
     let owing: Vec<AccountId> = owing.map(|(account, _)| *account).collect();
     owing.into_iter().try_for_each(|account| send_some(ctx, account))
 }
@@ -196,6 +222,7 @@ fn send_again(ctx: &mut Ctx<'_>, account: AccountId, message: &Message) -> Resul
                 message: Some(message.id),
                 seq: message.seq,
                 lamport: Chat::lamport_of(message.position),
+                at: Some(message.at),
                 content: Content::Yours(Text { text }),
             };
             (yours, Class::Control)
