@@ -15,7 +15,7 @@ use crate::ratchet::header_key::{Header, HeaderKey, SEALED_HEADER_LEN};
 use crate::ratchet::message_key::MessageKey;
 
 /// Total sizes that a frame may have, ascending.
-pub const FRAME_CLASSES: [usize; 4] = [512, 2048, 8192, 32_768];
+pub const FRAME_CLASSES: [usize; 5] = [384, 512, 2048, 8192, 32_768];
 /// The largest frame.
 pub const MAX_FRAME: usize = 32_768;
 /// Bytes of a frame that are not body.

@@ -7,11 +7,13 @@ use crate::fixtures::{NOW, TestRng, sessions};
 use crate::ratchet::{MAX_FRAME, MAX_PLAINTEXT};
 
 #[test]
-fn frames_come_in_four_sizes_and_the_longest_content_fits() {
+fn frames_come_in_five_sizes_and_the_longest_content_fits() {
     let mut rng = TestRng::new("classes");
     let (mut bob, mut alice) = sessions(&mut rng);
     for (len, class) in [
-        (0, 512),
+        (0, 384),
+        (277, 384),
+        (278, 512),
         (405, 512),
         (406, 2048),
         (1941, 2048),
@@ -65,7 +67,7 @@ fn a_frame_of_no_class_is_refused() {
     let mut rng = TestRng::new("length");
     let (mut bob, mut alice) = sessions(&mut rng);
     let frame = bob.encrypt(b"x", NOW, &mut rng).unwrap();
-    for len in [0, 1, 104, 511] {
+    for len in [0, 1, 104, 383] {
         assert_eq!(alice.decrypt(&frame[..len], NOW), Err(DecryptError::Length));
     }
     let long = [&frame[..], &[0]].concat();

@@ -83,7 +83,7 @@ pub(super) fn restore(
 }
 
 /// Whether a contact has to answer an offer before anything can be sealed for them.
-pub(super) fn is_awaited(ctx: &Ctx<'_>, account: AccountId) -> Result<bool, StoreError> {
+pub(crate) fn is_awaited(ctx: &Ctx<'_>, account: AccountId) -> Result<bool, StoreError> {
     Ok(get(ctx, account)?.is_lost())
 }
 

@@ -46,7 +46,9 @@ pub enum SendError {
     #[error("Too much is waiting for this contact. It goes on once their node has been reached.")]
     LaneFull,
     /// The session would not seal it.
-    #[error("Kith could not seal this for them ({0}). Connect with a new code.")]
+    #[error(
+        "Kith could not seal this for them ({0}). Your computers renew the keys between you by themselves; try again in a minute."
+    )]
     Seal(SealError),
 }
 

@@ -7,7 +7,7 @@ use protocol::time::Timestamp;
 
 use crate::api::dto::{self, DeliveryPath, WhyCode, rfc3339};
 use crate::engine::{Ctx, Failure as Refused};
-use crate::service::{chat as service, contact, registration};
+use crate::service::{chat as service, contact, registration, rekey};
 use crate::store::{Order, StoreError};
 
 use super::{day, relay_name, symbol_seed};
@@ -220,7 +220,15 @@ fn why(
         DeliveryState::Queued => {
             let lane = ctx.state.lanes.get(&chat.them)?;
             let class = Class::Message(message.id);
-            let order = lane.parcels().find(|parcel| parcel.class == class)?.order;
+            let Some(parcel) = lane.parcels().find(|parcel| parcel.class == class) else {
+                let awaited = rekey::is_awaited(ctx, chat.them).ok()?;
+                let text = format!(
+                    "This computer lost the keys between you and {name}. {name}’s computer has to \
+                     answer once; then this goes out by itself."
+                );
+                return awaited.then(|| told(WhyCode::SessionBroken, text, None)).flatten();
+            };
+            let order = parcel.order;
             let (waiting, next) = lane.why(order, ctx.now);
             let (code, text) = queued(ctx, waiting, &name, chat.them);
             told(code, text, next)
@@ -241,7 +249,8 @@ fn failed(why: Failure, name: &str) -> (WhyCode, String) {
         Failure::SessionBroken => (
             WhyCode::SessionBroken,
             format!(
-                "{name}’s computer cannot open what yours seals. Connect again with a new code."
+                "{name}’s computer could not open what yours sealed. The two renew the keys between you by \
+                 themselves; try again."
             ),
         ),
     }
