@@ -71,6 +71,8 @@ pub(crate) mod label {
 
     /// Safety number of one account.
     pub(crate) const SAFETY: &[u8] = b"KITH/1 safety";
+    /// Fingerprint of one account in a verification code.
+    pub(crate) const VERIFICATION: &[u8] = b"KITH/1 verify";
 
     /// Seed to the key of a backup and its commitment.
     pub(crate) const BACKUP: &[u8] = b"KITH/1 backup";

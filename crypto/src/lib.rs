@@ -79,7 +79,9 @@ pub use session::{
     ENVELOPE_ID_LEN, MAX_SESSION_LEN, Role, SAS_NONCE_LEN, SAS_SYMBOLS, Session, envelope_id,
     sas_commit, sas_nonce, sas_reveal_matches,
 };
-pub use vault::{DecodedTreeValue, KdfParams, KeyFileError, TreeKey, TreeOpenError, Unlock, Vault};
+pub use vault::{
+    DecodedTreeValue, KdfParams, KeyFileError, KeyFileMode, TreeKey, TreeOpenError, Unlock, Vault,
+};
 
 /// SHA-256, the one hash of the protocol.
 #[must_use]

@@ -88,6 +88,33 @@ impl Unlock<'_> {
     }
 }
 
+/// What a key file wants before it opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyFileMode {
+    /// The person's passphrase.
+    Passphrase,
+    /// The device key that lies beside it.
+    DeviceKey,
+}
+
+impl KeyFileMode {
+    /// Reads what a key file wants. Nothing is authenticated before it opens.
+    ///
+    /// # Errors
+    /// [`KeyFileError::NotAKeyFile`] or [`KeyFileError::UnknownVersion`].
+    pub fn of(key_file: &[u8]) -> Result<Self, KeyFileError> {
+        let mut r = Reader::new(key_file);
+        if r.array().map_err(|_| KeyFileError::NotAKeyFile)? != MAGIC {
+            return Err(KeyFileError::NotAKeyFile);
+        }
+        match (r.u8()?, r.u8()?) {
+            (KEY_FILE_VERSION, MODE_PASSPHRASE) => Ok(Self::Passphrase),
+            (KEY_FILE_VERSION, MODE_DEVICE_KEY) => Ok(Self::DeviceKey),
+            _ => Err(KeyFileError::UnknownVersion),
+        }
+    }
+}
+
 /// Cost of Argon2id (one lane). Ignored for a device key, which needs no stretching.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KdfParams {
@@ -116,6 +143,16 @@ impl KdfParams {
             return Err(KeyFileError::Params);
         }
         Ok(Self { memory_kib, passes })
+    }
+
+    /// The cost at which this machine takes about `target_ms`, given that the floor took it `floor_ms`: whole
+    /// multiples of the floor's memory, since time grows with memory; between floor and cap.
+    #[must_use]
+    pub fn for_machine(floor_ms: u64, target_ms: u64) -> Self {
+        let times = target_ms.checked_div(floor_ms).unwrap_or(u64::MAX).max(1);
+        let most = u64::from(MAX_MEMORY_KIB / MIN_MEMORY_KIB);
+        let times = u32::try_from(times.min(most)).expect("at most the cap's multiple");
+        Self { memory_kib: MIN_MEMORY_KIB.saturating_mul(times), passes: MIN_PASSES }
     }
 
     /// Memory in KiB.
@@ -163,6 +200,11 @@ pub enum KeyFileError {
     #[error("not enough memory to stretch the passphrase")]
     OutOfMemory,
 }
+
+/// The key of the previous generation is still needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the previous generation was not forgotten yet")]
+pub struct StillNeeded;
 
 /// The part of a key file that says how to get at its key.
 struct Lock {
@@ -366,7 +408,7 @@ impl Vault {
     /// The key of an erasable tree in the previous generation, while that is still known.
     #[must_use]
     pub fn previous_erasable_tree_key(&self, name: &str) -> Option<TreeKey> {
-        if self.previous.ct_eq(&Secret::zero()) {
+        if !self.has_previous_generation() {
             return None;
         }
         let generation = self.generation.wrapping_sub(1);
@@ -382,10 +424,35 @@ impl Vault {
     /// Begins a generation: the shell writes the key file, re-encrypts every erasable tree from
     /// the previous key to the current one, and then calls
     /// [`Vault::forget_previous_generation`] and writes the key file again.
-    pub fn rotate_generation<R: CryptoRng + ?Sized>(&mut self, rng: &mut R) {
+    ///
+    /// # Errors
+    /// [`StillNeeded`] while the previous generation's key is there: rows may be sealed under it.
+    pub fn rotate_generation<R: CryptoRng + ?Sized>(
+        &mut self,
+        rng: &mut R,
+    ) -> Result<(), StillNeeded> {
+        if self.has_previous_generation() {
+            return Err(StillNeeded);
+        }
         let next = Secret::random(rng);
         self.previous = core::mem::replace(&mut self.current, next);
         self.generation = self.generation.wrapping_add(1);
+        Ok(())
+    }
+
+    /// Whether a generation was begun and the one before it is not forgotten.
+    #[must_use]
+    pub fn has_previous_generation(&self) -> bool {
+        !self.previous.ct_eq(&Secret::zero())
+    }
+
+    /// Goes back to the previous generation: its key file could not be written. What was sealed under the
+    /// current one in between is lost, so nothing must have been. Without a previous one, nothing happens.
+    pub fn undo_generation(&mut self) {
+        if self.has_previous_generation() {
+            self.current = core::mem::replace(&mut self.previous, Secret::zero());
+            self.generation = self.generation.wrapping_sub(1);
+        }
     }
 
     /// Erases the previous generation's key; what it sealed is gone once the key file is replaced.

@@ -1,7 +1,7 @@
 //! Starting and stopping: a node, a node with a relay beside it, and the demonstration.
 //!
-//! 1. The profile's folder is made, its vault opened, its store opened under the vault.
-//! 2. The engine starts on the store; the network starts under the account's key.
+//! 1. The profile's folder is made, and its vault opened, unless it wants a passphrase.
+//! 2. Behind an open vault its keeper starts the engine on the store, and the network under the account's key.
 //! 3. The API is served on loopback, and the person's browser is shown the way.
 //!
 //! # Invariants
@@ -9,30 +9,28 @@
 //! * Whatever ends first ends the rest: a node without its network or its engine is no node.
 
 pub mod demo;
+mod keeper;
 mod restore;
 mod vault;
 
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, ApiConfig, ApiStartError, RunningApi};
 use crate::cli::browser;
 use crate::config::NodeConfig;
-use crate::engine::{self, Clock, Engine, NetSink, Settings, SystemClock};
+use crate::engine::NetSink;
 use crate::handle::Node;
-use crate::net::{self, NetCommand, NetConfig, NetHandle};
-use crate::store::{SealedStore, SledStore, StoreError};
+use crate::net::{self, NetCommand, NetHandle};
+use crate::store::StoreError;
+
+use keeper::Keeper;
 
 pub use restore::{RestoreError, Restored, restore};
 pub use vault::VaultError;
-
-/// Network events that wait for the engine. When it is full, the network pauses.
-const MAX_NET_EVENTS: usize = 1_024;
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
@@ -84,10 +82,11 @@ pub enum StartError {
 pub struct RunningNode {
     /// What its clients hold.
     pub node: Node,
+    /// Whether it began with a locked vault: nothing but the API runs until a client unlocks it.
+    pub locked: bool,
     /// Where they reach it.
     pub api: RunningApi,
-    net: NetHandle,
-    engine: JoinHandle<Result<(), StoreError>>,
+    keeper: JoinHandle<anyhow::Result<()>>,
     shutdown: CancellationToken,
 }
 
@@ -107,38 +106,11 @@ pub async fn start(config: &NodeConfig) -> Result<RunningNode, StartError> {
     if config.data_dir.join(restore::UNFINISHED).exists() {
         return Err(StartError::Unfinished { folder: config.data_dir.clone() });
     }
-    let vault = vault::open(&config.data_dir)
-        .map_err(|source| StartError::Vault { folder: config.data_dir.clone(), source })?;
-    let folder = config.data_dir.join("store");
-    let failed = |source| StartError::Store { folder: folder.clone(), source };
-    let store = SledStore::open(&folder).map_err(failed)?;
-    let store = SealedStore::new(Arc::new(store), &vault);
-    let settings = Settings {
-        profile: config.profile.clone(),
-        data_dir: config.data_dir.display().to_string(),
-        suggested_relay: config.relays.first().cloned(),
-        lan: config.lan,
-        confined: stays_on_this_machine(&config.listen),
-    };
-    let clock = SystemClock;
-    let (engine, first) =
-        Engine::start(store, settings, clock.now(), &mut rand::rng()).map_err(failed)?;
-
     let shutdown = CancellationToken::new();
     // Whatever fails below must not leave the rest running.
     let guard = shutdown.clone().drop_guard();
-    let (events, net_events) = mpsc::channel(MAX_NET_EVENTS);
-    let net_config = NetConfig {
-        identity_seed: engine.account().identity.signing_seed(),
-        listen: config.listen.clone(),
-        lan: config.lan,
-        hole_punching: true,
-        loopback_only: stays_on_this_machine(&config.listen),
-    };
-    let net = net::start(net_config, events, shutdown.clone())?;
-    let (handle, task) =
-        engine::spawn(engine, first, Arc::new(clock), (net_events, net.clone()), shutdown.clone());
-    let node = Node::new(handle);
+    let (keeper, node) = Keeper::begin(config.clone(), shutdown.clone()).await?;
+    let locked = keeper.is_locked();
     let api_config = ApiConfig {
         profile: config.profile.clone(),
         port: config.api_port(),
@@ -147,7 +119,8 @@ pub async fn start(config: &NodeConfig) -> Result<RunningNode, StartError> {
     };
     let api = api::serve(api_config, node.clone(), shutdown.clone()).await?;
     guard.disarm();
-    Ok(RunningNode { node, api, net, engine: task, shutdown })
+    let keeper = tokio::spawn(keeper.run());
+    Ok(RunningNode { node, locked, api, keeper, shutdown })
 }
 
 impl RunningNode {
@@ -158,20 +131,10 @@ impl RunningNode {
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         tokio::select! {
             () = stop => self.stop().await,
-            ended = &mut self.engine => {
+            ended = &mut self.keeper => {
                 self.shutdown.cancel();
                 self.api.stopped().await;
-                Err(match ended {
-                    Ok(Err(error)) => anyhow::Error::new(error),
-                    Ok(Ok(())) => anyhow::anyhow!("the engine stopped by itself"),
-                    Err(error) => anyhow::Error::new(error),
-                })
-            }
-            end = self.net.closed() => {
-                self.shutdown.cancel();
-                self.api.stopped().await;
-                self.engine.await??;
-                anyhow::bail!("the network stopped by itself ({end:?}); start Kith again")
+                ended?
             }
         }
     }
@@ -183,9 +146,7 @@ impl RunningNode {
     pub async fn stop(self) -> anyhow::Result<()> {
         self.shutdown.cancel();
         self.api.stopped().await;
-        self.net.closed().await;
-        self.engine.await??;
-        Ok(())
+        self.keeper.await?
     }
 }
 
@@ -204,6 +165,9 @@ pub async fn run_up(mut config: NodeConfig) -> anyhow::Result<()> {
     println!("Kith is running at {}", running.api.url());
     println!("  data      {}", config.data_dir.display());
     println!("  sign in   {link}");
+    if running.locked {
+        println!("  locked    unlock it there, or with “kith unlock”");
+    }
     println!("  stop      Ctrl-C");
     if config.open_browser
         && let Err(error) = browser::open(&config.runtime_dir, &link).await

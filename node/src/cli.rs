@@ -18,6 +18,9 @@ mod messages;
 mod node;
 mod output;
 mod people;
+mod picture;
+mod safety;
+mod vault;
 mod who;
 
 use std::io::{self, Write};
@@ -108,10 +111,16 @@ async fn ask(command: Command, global: &Global, out: Out) -> Result<(), CliError
         Command::Requests { action: None } => people::requests(client, out).await,
         Command::Requests { action: Some(action) } => people::decide(client, action, out).await,
         Command::Contacts => people::contacts(client, out).await,
+        Command::Safety(safety) => safety::run(client, safety, out).await,
         Command::Chats => messages::chats(client, out).await,
         Command::Send { to, text } => messages::send(client, &to, text, out).await,
         Command::Read(read) => messages::read(client, read, out).await,
         Command::Tail { since } => messages::tail(client, since, out).await,
+        Command::Unlock => vault::unlock(client, out).await,
+        Command::Lock => {
+            node::act(client, reqwest::Method::POST, "/vault/lock", "Locked.", out).await
+        }
+        Command::Passphrase { remove } => vault::passphrase(client, remove, out).await,
         Command::Backup { file } => backup::make(client, &file, out).await,
         Command::Phrase => backup::phrase(client, out).await,
         Command::Up(_) | Command::Demo(_) | Command::Version | Command::Restore { .. } => Ok(()),

@@ -3,8 +3,8 @@
 //! Every method is one step of the engine, and answers after its commit.
 
 use std::str::FromStr;
+use std::sync::Arc;
 
-use protocol::ids::AccountId;
 use tokio::sync::oneshot;
 
 use crate::api::dto;
@@ -20,7 +20,7 @@ mod feed;
 mod invites;
 mod people;
 mod registration;
-mod vault;
+pub(crate) mod vault;
 
 pub use feed::EventFeed;
 
@@ -29,7 +29,7 @@ type Result<T> = std::result::Result<T, ServiceError>;
 /// A running node. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Node {
-    engine: EngineHandle,
+    door: Arc<vault::Door>,
 }
 
 macro_rules! nouns {
@@ -67,16 +67,10 @@ nouns! {
 }
 
 impl Node {
-    /// The node of a running engine.
+    /// The node of a running engine whose vault nobody locks.
     #[must_use]
     pub fn new(engine: EngineHandle) -> Self {
-        Self { engine }
-    }
-
-    /// This account.
-    #[must_use]
-    pub fn account(&self) -> AccountId {
-        self.engine.account().id
+        Self { door: Arc::new(vault::Door::always_open(engine)) }
     }
 
     /// How the node is.
@@ -131,7 +125,7 @@ impl Node {
     }
 
     async fn run(&self, command: crate::engine::Command) -> Result<()> {
-        self.engine.send(command).await.map_err(|_| ServiceError::stopped())
+        self.door.engine()?.send(command).await.map_err(|_| ServiceError::stopped())
     }
 }
 

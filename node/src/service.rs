@@ -7,6 +7,7 @@
 pub mod backup;
 pub mod chat;
 pub mod contact;
+pub mod erasure;
 pub mod error;
 pub mod identity;
 pub mod invite;
@@ -16,11 +17,12 @@ pub mod profile;
 pub mod queue;
 pub mod receipt;
 pub mod registration;
-mod rekey;
+pub(crate) mod rekey;
 pub mod request;
 pub mod scan;
 pub mod session;
 pub mod sweep;
+pub mod verification;
 
 pub use error::{ErrorKind, Refusal, ServiceError};
 

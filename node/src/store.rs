@@ -16,7 +16,7 @@ mod sled_store;
 
 pub use memory::MemoryStore;
 pub use migrations::migrate;
-pub use sealed::{Change, Key, SCHEMA, SealedStore, stored};
+pub use sealed::{Change, ERASABLE, Key, SCHEMA, SealedStore, stored};
 pub use sled_store::SledStore;
 
 #[cfg(test)]
@@ -58,11 +58,13 @@ pub enum Tree {
     Journal,
     /// What re-keying needs, by account.
     Rekey,
+    /// Who was verified, by account.
+    Verification,
 }
 
 impl Tree {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Meta,
         Self::Registration,
         Self::Invite,
@@ -78,6 +80,7 @@ impl Tree {
         Self::Queue,
         Self::Journal,
         Self::Rekey,
+        Self::Verification,
     ];
 
     /// Its name on disk and in key derivation.
@@ -99,6 +102,7 @@ impl Tree {
             Self::Queue => "queue",
             Self::Journal => "journal",
             Self::Rekey => "rekey",
+            Self::Verification => "verification",
         }
     }
 }

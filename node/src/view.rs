@@ -18,7 +18,9 @@ pub(crate) use diagnostics::diagnostics;
 pub(crate) use event::event;
 pub(crate) use invite::{all as invites, decoded, invite};
 pub(crate) use network::{network_status, relay_name, status};
-pub(crate) use person::{all_presence, contact, contacts, me, presence, symbol_seed};
+pub(crate) use person::{
+    all_presence, contact, contacts, me, presence, safety_number, symbol_seed,
+};
 pub(crate) use registration::registration;
 pub(crate) use request::{all as requests, request};
 pub(crate) use snapshot::sync;

@@ -182,6 +182,7 @@ impl World {
         let started = loop {
             let store = SealedStore::new(Arc::clone(&person.store) as _, &person.vault);
             let settings = Settings { profile: person.name.clone(), ..Settings::default() };
+            person.sealed = Some(store.clone());
             match Engine::start(store, settings, now, self.network.rng()) {
                 Err(_) if person.store.open_again() => self.crashed.push(who),
                 started => break started,

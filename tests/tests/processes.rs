@@ -17,6 +17,8 @@ mod restore;
 mod scanners;
 #[path = "processes/stores.rs"]
 mod stores;
+#[path = "processes/vault.rs"]
+mod vault;
 
 /// A number from the environment, or the short form's.
 fn setting(variable: &str, short: u64) -> u64 {

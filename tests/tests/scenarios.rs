@@ -6,6 +6,8 @@
 mod conversations;
 #[path = "scenarios/crashes.rs"]
 mod crashes;
+#[path = "scenarios/erasing.rs"]
+mod erasing;
 #[path = "scenarios/failing.rs"]
 mod failing;
 #[path = "scenarios/hostile.rs"]
@@ -24,3 +26,5 @@ mod refusals;
 mod rekeying;
 #[path = "scenarios/relays.rs"]
 mod relays;
+#[path = "scenarios/verifying.rs"]
+mod verifying;

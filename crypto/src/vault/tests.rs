@@ -138,7 +138,7 @@ fn index_keys_are_stable_over_generations_and_differ_between_trees() {
     let mut rng = TestRng::new("index");
     let mut vault = vault(&mut rng);
     let before = vault.erasable_tree_key("ratchets").index_key(b"id");
-    vault.rotate_generation(&mut rng);
+    vault.rotate_generation(&mut rng).unwrap();
     assert_eq!(vault.erasable_tree_key("ratchets").index_key(b"id"), before);
     assert_ne!(vault.erasable_tree_key("prekeys").index_key(b"id"), before);
 }
@@ -149,7 +149,7 @@ fn what_a_forgotten_generation_sealed_is_gone_for_good() {
     let mut vault = vault(&mut rng);
     assert!(vault.previous_erasable_tree_key("t").is_none());
     let sealed = vault.erasable_tree_key("t").seal(b"k", b"v", 1, &mut rng);
-    vault.rotate_generation(&mut rng);
+    vault.rotate_generation(&mut rng).unwrap();
     let mut vault =
         Vault::open(&vault.key_file(&mut rng), Unlock::DeviceKey(&device_key())).unwrap();
     assert_eq!(vault.generation(), 1);
@@ -158,6 +158,53 @@ fn what_a_forgotten_generation_sealed_is_gone_for_good() {
     vault.forget_previous_generation();
     let vault = Vault::open(&vault.key_file(&mut rng), Unlock::DeviceKey(&device_key())).unwrap();
     assert!(vault.previous_erasable_tree_key("t").is_none());
+}
+
+/// Rows may be sealed under either key until all were moved.
+#[test]
+fn no_generation_begins_before_the_one_before_is_forgotten() {
+    let mut rng = TestRng::new("twice");
+    let mut vault = vault(&mut rng);
+    let sealed = vault.erasable_tree_key("t").seal(b"k", b"v", 1, &mut rng);
+    vault.undo_generation();
+    assert_eq!(vault.generation(), 0, "there was none before the first");
+    vault.rotate_generation(&mut rng).unwrap();
+    assert_eq!(vault.rotate_generation(&mut rng), Err(StillNeeded));
+    assert!(vault.previous_erasable_tree_key("t").unwrap().open(b"k", &sealed).is_ok());
+    vault.undo_generation();
+    assert_eq!(vault.generation(), 0);
+    assert!(vault.erasable_tree_key("t").open(b"k", &sealed).is_ok());
+    assert!(vault.previous_erasable_tree_key("t").is_none());
+}
+
+#[test]
+fn a_key_file_says_what_it_wants() {
+    let mut rng = TestRng::new("mode");
+    let mut vault = vault(&mut rng);
+    assert_eq!(KeyFileMode::of(&vault.key_file(&mut rng)), Ok(KeyFileMode::DeviceKey));
+    vault.rewrap(Unlock::Passphrase(b"beans"), KdfParams::default(), &mut rng).unwrap();
+    let mut file = vault.key_file(&mut rng);
+    assert_eq!(KeyFileMode::of(&file), Ok(KeyFileMode::Passphrase));
+    assert_eq!(KeyFileMode::of(&file[..7]), Err(KeyFileError::NotAKeyFile));
+    file[9] = 3;
+    assert_eq!(KeyFileMode::of(&file), Err(KeyFileError::UnknownVersion));
+    file[9] = MODE_PASSPHRASE;
+    file[8] = 2;
+    assert_eq!(KeyFileMode::of(&file), Err(KeyFileError::UnknownVersion));
+    file[0] = b'k';
+    assert_eq!(KeyFileMode::of(&file), Err(KeyFileError::NotAKeyFile));
+}
+
+#[test]
+fn the_cost_follows_the_machine_between_floor_and_cap() {
+    for (floor_ms, target_ms, times) in
+        [(620, 700, 1), (2_000, 700, 1), (100, 700, 7), (101, 700, 6), (1, 700, 16), (0, 700, 16)]
+    {
+        let cost = KdfParams::for_machine(floor_ms, target_ms);
+        assert_eq!(cost.memory_kib(), times * MIN_MEMORY_KIB, "{floor_ms}");
+        assert_eq!(cost.passes(), MIN_PASSES);
+        assert_eq!(KdfParams::new(cost.memory_kib(), cost.passes()), Ok(cost));
+    }
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn is_open(method: &Method, path: &str) -> bool {
 
 /// What works while the vault is locked.
 fn works_locked(path: &str) -> bool {
-    matches!(path, "/readyz" | "/openapi.json" | "/vault/unlock" | "/vault/lock")
+    matches!(path, "/readyz" | "/openapi.json" | "/vault" | "/vault/unlock" | "/vault/lock")
         || path == "/session"
         || path.starts_with("/session/")
 }

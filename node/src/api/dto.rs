@@ -35,7 +35,9 @@ pub use chat::{
     Author, Chat, Delivery, DeliveryPath, DeliveryState, DeliveryStep, Draft, LastMessage, Message,
     MessagePage, NewMessage, ReadUpTo, Typing, Why, WhyCode,
 };
-pub use contact::{Contact, ContactPatch, Reach, ReachPath};
+pub use contact::{
+    Contact, ContactPatch, NewVerification, Reach, ReachPath, SafetyNumber, VerifiedBy,
+};
 pub use event::{Event, EventBody, FailedTry, Hello, MessageRef, Notice, Removed};
 pub use invite::{
     DecodedInvite, Invite, InviteClaimant, InviteKind, InviteState, InviteText, InviteVerdict,
@@ -52,7 +54,10 @@ pub use registration::{
     SentVia, VerificationCode,
 };
 pub use request::{Direction, Request, RequestState, Via};
-pub use session::{Login, LoginLink, Passphrase, SessionInfo, SessionSummary, SessionToken};
+pub use session::{
+    Login, LoginLink, NewPassphrase, Passphrase, SessionInfo, SessionSummary, SessionToken,
+    VaultState,
+};
 
 /// A list, wrapped so that it can grow a cursor without breaking its readers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]

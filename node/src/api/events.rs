@@ -179,7 +179,11 @@ async fn pump(
             () = session.ended.cancelled() => return Some(ended(api)),
             event = feed.next() => {
                 let Some(event) = event else {
-                    return Some(if feed.lagged() { close::LAGGED } else { close::GOING_AWAY });
+                    return Some(match (feed.lagged(), api.node().vault().locked()) {
+                        (true, _) => close::LAGGED,
+                        (false, true) => close::LOCKED,
+                        (false, false) => close::GOING_AWAY,
+                    });
                 };
                 send(socket, &event).await.ok()?;
                 if event.body == EventBody::Reset {

@@ -9,10 +9,15 @@
 
 use std::io::Cursor;
 
+use axum::body::Bytes;
+use axum::extract::Request;
+use axum::http::header;
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, GrayImage, ImageFormat, ImageReader, Limits};
 
-use super::error::ApiCode;
+use super::error::{ApiCode, ApiResult};
+use super::extract::bytes;
+use super::state::Api;
 
 /// Pixels of a picture, width times height.
 const PIXELS: u64 = 32_000_000;
@@ -36,7 +41,7 @@ pub(super) enum Picture {
 impl Picture {
     /// From a content type without parameters.
     #[must_use]
-    pub(super) fn of_content_type(essence: &str) -> Option<Self> {
+    fn of_content_type(essence: &str) -> Option<Self> {
         match essence {
             "image/png" => Some(Self::Png),
             "image/jpeg" => Some(Self::Jpeg),
@@ -54,6 +59,33 @@ impl Picture {
             Self::Pgm => ImageFormat::Pnm,
         }
     }
+}
+
+/// What a request shows.
+pub(super) enum Shown {
+    /// It is no picture.
+    Json(Bytes),
+    /// The text of the code in its picture.
+    Code(String),
+}
+
+/// Reads a request's body, and the code in it if it is a picture.
+///
+/// # Errors
+/// `busy` when too many pictures are looked at, and those of [`read_code`].
+pub(super) async fn shown(api: &Api, request: Request) -> ApiResult<Shown> {
+    let kind = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let body = bytes(request, api).await?;
+    let Some(picture) = Picture::of_content_type(&essence) else { return Ok(Shown::Json(body)) };
+    let permit = api.scans().clone().try_acquire_owned().map_err(|_| ApiCode::Busy)?;
+    let scan = move || (read_code(&body, picture), permit).0;
+    let text = tokio::task::spawn_blocking(scan).await.map_err(|_| ApiCode::UnreadableImage)??;
+    Ok(Shown::Code(text))
 }
 
 /// The text of the code in a picture; one of ours before any other.

@@ -18,7 +18,7 @@ use crate::service::backup::{self, Row, Rows, UnknownRow};
 use crate::service::identity::{self, MeRecord};
 use crate::store::{SealedStore, SledStore, StoreError};
 
-use super::{StartError, private_folder, vault};
+use super::{StartError, VaultError, private_folder, vault};
 
 /// Why a backup was not restored. The folder is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -176,7 +176,8 @@ fn new_engine(
         return Err(BackupError::WrongPhrase.into());
     }
     private_folder(folder)?;
-    let opened = vault::open(folder);
+    let locked = || VaultError::KeyFile(crypto::KeyFileError::WrongMode);
+    let opened = vault::open(folder).and_then(|vault| vault.ok_or_else(locked));
     let vault = opened.map_err(|source| StartError::Vault { folder: folder.to_owned(), source })?;
     let store = SealedStore::new(Arc::new(SledStore::open(&folder.join("store"))?), &vault);
     identity::restore(&store, me, &mut rand::rng())?;

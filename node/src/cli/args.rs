@@ -70,6 +70,8 @@ pub(super) enum Command {
     },
     /// People you are connected with.
     Contacts,
+    /// Compare what you and a contact hold, to know that nobody stands between you.
+    Safety(Safety),
     /// Conversations, the latest first.
     Chats,
     /// Send a message.
@@ -86,6 +88,16 @@ pub(super) enum Command {
         /// Start after this event number instead of now.
         #[arg(long, value_name = "SEQ")]
         since: Option<u64>,
+    },
+    /// Open this computer's copy with its passphrase.
+    Unlock,
+    /// Close it: no message comes in, and nothing can be read, until it is unlocked.
+    Lock,
+    /// Set or change the passphrase that opens this computer's copy.
+    Passphrase {
+        /// Remove it: the copy opens by itself.
+        #[arg(long)]
+        remove: bool,
     },
     /// Put your account, contacts and messages into a file that your recovery phrase opens.
     Backup {
@@ -205,6 +217,24 @@ pub(super) struct NewInvite {
     /// How long it works: 30m, 12h, 7d.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(super) expires_in: Option<Duration>,
+    #[command(flatten)]
+    pub(super) drawing: Drawing,
+}
+
+/// `kith safety`.
+#[derive(Debug, Args)]
+pub(super) struct Safety {
+    /// A contact's alias, name, or the beginning of their id.
+    pub(super) who: String,
+    /// You compared the digits: they are the same.
+    #[arg(long, conflicts_with_all = ["code", "undo"])]
+    pub(super) same: bool,
+    /// What a camera read on their screen: a text that begins with KITH:V1/, a picture's file, or “-”.
+    #[arg(long, conflicts_with = "undo", value_name = "CODE")]
+    pub(super) code: Option<String>,
+    /// Take back that they were verified.
+    #[arg(long)]
+    pub(super) undo: bool,
     #[command(flatten)]
     pub(super) drawing: Drawing,
 }

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::error::CliError;
+use super::picture::Picture;
 use crate::api::dto::Problem;
 use crate::api::token_file;
 use crate::config::Places;
@@ -81,14 +82,29 @@ impl Client {
     }
 
     /// What a POST of a picture answers.
-    pub(super) async fn post_picture<T: DeserializeOwned>(
+    pub(super) async fn send_picture<T: DeserializeOwned>(
         &self,
+        method: Method,
         path: &str,
-        kind: &'static str,
-        body: Vec<u8>,
+        picture: Picture,
     ) -> Result<T, CliError> {
-        let request =
-            self.request(Method::POST, path).header(header::CONTENT_TYPE, kind).body(body);
+        let Picture { kind, bytes } = picture;
+        let request = self.request(method, path).header(header::CONTENT_TYPE, kind).body(bytes);
+        read(self.send(request).await?).await
+    }
+
+    /// What a change answers that may be repeated as it is: a PUT or a DELETE.
+    pub(super) async fn change<B: Serialize + Sync, T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&B>,
+    ) -> Result<T, CliError> {
+        let request = self.request(method, path);
+        let request = match body {
+            Some(body) => request.json(body),
+            None => request,
+        };
         read(self.send(request).await?).await
     }
 
@@ -97,13 +113,14 @@ impl Client {
         self.send(self.request(method, path)).await.map(drop)
     }
 
-    /// A PUT, whose answer says nothing.
-    pub(super) async fn put<B: Serialize + Sync>(
+    /// A request with a body, whose answer says nothing.
+    pub(super) async fn tell<B: Serialize + Sync>(
         &self,
+        method: Method,
         path: &str,
         body: &B,
     ) -> Result<(), CliError> {
-        self.send(self.request(Method::PUT, path).json(body)).await.map(drop)
+        self.send(self.request(method, path).json(body)).await.map(drop)
     }
 
     /// The data of every event after `since`, as JSON texts, given to `each` until it says stop

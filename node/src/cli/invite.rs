@@ -1,7 +1,5 @@
 //! `kith invite`.
 
-use std::path::Path;
-
 use reqwest::Method;
 
 use super::args::{self, Drawing};
@@ -11,14 +9,11 @@ use super::drawing::draw;
 use super::error::CliError;
 use super::node::{act, word};
 use super::output::{Out, foreign_name, minute, short, table};
-use super::who;
+use super::{picture, who};
 use crate::api::dto::{
     DecodedInvite, Invite, InviteKind, InviteText, InviteVerdict, Items, NewInvite, Request,
 };
 use crate::api::qr::Matrix;
-
-/// The largest picture that is sent to be read, in bytes: the node's own bound.
-const PICTURE_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Runs one.
 pub(super) async fn run(client: &Client, action: args::Invite, out: Out) -> Result<(), CliError> {
@@ -105,9 +100,8 @@ async fn list(client: &Client, out: Out) -> Result<(), CliError> {
 }
 
 async fn redeem(client: &Client, code: &str, out: Out) -> Result<(), CliError> {
-    let path = Path::new(code);
-    let decoded: DecodedInvite = match picture_type(path).filter(|_| path.is_file()) {
-        Some(kind) => client.post_picture("/invites/decode", kind, read_picture(path)?).await?,
+    let decoded: DecodedInvite = match picture::read(code)? {
+        Some(picture) => client.send_picture(Method::POST, "/invites/decode", picture).await?,
         None => {
             client.post("/invites/decode", &InviteText { text: argument_or_input(code)? }).await?
         }
@@ -121,21 +115,4 @@ async fn redeem(client: &Client, code: &str, out: Out) -> Result<(), CliError> {
         let why = request.why.as_ref().map(|why| format!(" {}", why.text)).unwrap_or_default();
         format!("Asked {} to connect: {}.{why}", short(&request.account), word(&request.state))
     })
-}
-
-fn picture_type(path: &Path) -> Option<&'static str> {
-    match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
-        "png" => Some("image/png"),
-        "jpg" | "jpeg" => Some("image/jpeg"),
-        "webp" => Some("image/webp"),
-        "pgm" => Some("image/x-portable-graymap"),
-        _ => None,
-    }
-}
-
-fn read_picture(path: &Path) -> Result<Vec<u8>, CliError> {
-    if std::fs::metadata(path)?.len() > PICTURE_BYTES {
-        return Err(CliError::Usage("The picture is larger than 8 MiB.".to_owned()));
-    }
-    Ok(std::fs::read(path)?)
 }

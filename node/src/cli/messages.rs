@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use reqwest::Method;
+
 use super::args;
 use super::client::Client;
 use super::error::CliError;
@@ -73,7 +75,13 @@ pub(super) async fn read(client: &Client, read: args::Read, out: Out) -> Result<
     }
     let latest = page.items.iter().rev().find(|message| message.author == Author::Them);
     if let Some(latest) = latest.filter(|_| !read.keep_unread) {
-        client.put(&format!("/chats/{chat}/read"), &ReadUpTo { up_to: latest.id.clone() }).await?;
+        client
+            .tell(
+                Method::PUT,
+                &format!("/chats/{chat}/read"),
+                &ReadUpTo { up_to: latest.id.clone() },
+            )
+            .await?;
     }
     Ok(())
 }

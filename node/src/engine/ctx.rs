@@ -279,6 +279,27 @@ impl<'a> Ctx<'a> {
         Ok(())
     }
 
+    /// Seals rows of a tree anew, from a raw key onwards, and returns where to go on; `None` at its end. All
+    /// that is not committed yet is committed with this step.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub fn seal_anew(
+        &mut self,
+        tree: Tree,
+        from: &[u8],
+        limit: usize,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let rows = self.store.written(tree, from, limit)?;
+        let last = rows.last().filter(|_| rows.len() == limit).map(|(key, _)| key.after());
+        for (key, row) in rows {
+            // What waits for its commit is newer.
+            self.overlay.entry(key).or_insert(Some(row.value));
+        }
+        self.changed = true;
+        Ok(last)
+    }
+
     /// Writes bytes that have a codec of their own.
     pub fn put_bytes(&mut self, key: Key, value: zeroize::Zeroizing<Vec<u8>>) {
         self.changed = true;

@@ -8,7 +8,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::{Events, Node, Result};
 use crate::api::dto::{Event, EventBody};
-use crate::engine::{Ctx, JournalRow, News, journal};
+use crate::engine::{Ctx, EngineHandle, JournalRow, News, journal};
 use crate::service::ServiceError;
 use crate::store::{Order, StoreError, Tree};
 use crate::view;
@@ -26,11 +26,13 @@ impl Events<'_> {
     pub async fn subscribe(&self, since: Option<u64>) -> Result<EventFeed> {
         let node = self.0.clone();
         // Before it is asked where the journal stands, so that nothing falls in between.
-        let (news, volatile) = (node.engine.news(), node.engine.volatile());
+        let engine = node.door.engine()?;
+        let (news, volatile) = (engine.news(), engine.volatile());
         let last = self.0.view(|ctx| Ok(ctx.cursor())).await?;
         let read_up_to = since.unwrap_or(last);
         Ok(EventFeed {
             node,
+            engine,
             news,
             volatile,
             read_up_to,
@@ -47,6 +49,7 @@ impl Events<'_> {
 #[derive(Debug)]
 pub struct EventFeed {
     node: Node,
+    engine: EngineHandle,
     news: broadcast::Receiver<Arc<News>>,
     volatile: broadcast::Receiver<EventBody>,
     /// The number of the last event that is, or was, in `pending`.
@@ -103,7 +106,7 @@ impl EventFeed {
                     }
                     Err(RecvError::Closed) => return None,
                 },
-                () = self.node.engine.stopped() => return None,
+                () = self.engine.stopped() => return None,
             }
         }
     }

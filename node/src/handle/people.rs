@@ -71,7 +71,7 @@ impl Requests<'_> {
             .call(move |ctx| {
                 service::request::accept(ctx, account)?;
                 let record = service::contact::expect(ctx, account)?;
-                Ok(view::contact(ctx, &record))
+                Ok(view::contact(ctx, &record)?)
             })
             .await
     }
@@ -113,7 +113,7 @@ impl Contacts<'_> {
         self.0
             .call(move |ctx| {
                 let record = service::contact::expect(ctx, account)?;
-                Ok(view::contact(ctx, &record))
+                Ok(view::contact(ctx, &record)?)
             })
             .await
     }
@@ -128,7 +128,7 @@ impl Contacts<'_> {
             .call(move |ctx| {
                 service::contact::rename(ctx, account, alias.as_deref())?;
                 let record = service::contact::expect(ctx, account)?;
-                Ok(view::contact(ctx, &record))
+                Ok(view::contact(ctx, &record)?)
             })
             .await
     }
@@ -140,5 +140,52 @@ impl Contacts<'_> {
     pub async fn remove(&self, contact: &str) -> Result<()> {
         let account: AccountId = id(contact, "contact")?;
         self.0.call(move |ctx| service::contact::remove(ctx, account)).await
+    }
+
+    /// What both people compare, and whether they did.
+    ///
+    /// # Errors
+    /// [`ServiceError`](super::ServiceError) when there is no such contact.
+    pub async fn safety_number(&self, contact: &str) -> Result<dto::SafetyNumber> {
+        let account: AccountId = id(contact, "contact")?;
+        self.0
+            .call(move |ctx| {
+                service::contact::expect(ctx, account)?;
+                Ok(view::safety_number(ctx, account)?)
+            })
+            .await
+    }
+
+    /// Says that the safety numbers are the same; with what a camera read on the other's screen, finds out.
+    ///
+    /// # Errors
+    /// [`ServiceError`](super::ServiceError) when there is no such contact, or the code is not theirs for us.
+    pub async fn verify(&self, contact: &str, code: Option<String>) -> Result<dto::Contact> {
+        let account: AccountId = id(contact, "contact")?;
+        self.0
+            .call(move |ctx| {
+                match code {
+                    Some(text) => service::verification::read(ctx, account, &text)?,
+                    None => service::verification::confirm(ctx, account)?,
+                }
+                let record = service::contact::expect(ctx, account)?;
+                Ok(view::contact(ctx, &record)?)
+            })
+            .await
+    }
+
+    /// Takes that back.
+    ///
+    /// # Errors
+    /// [`ServiceError`](super::ServiceError) when there is no such contact.
+    pub async fn unverify(&self, contact: &str) -> Result<dto::Contact> {
+        let account: AccountId = id(contact, "contact")?;
+        self.0
+            .call(move |ctx| {
+                service::verification::withdraw(ctx, account)?;
+                let record = service::contact::expect(ctx, account)?;
+                Ok(view::contact(ctx, &record)?)
+            })
+            .await
     }
 }

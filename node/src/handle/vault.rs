@@ -1,38 +1,198 @@
-//! The vault, as clients hold it.
+//! The vault, as clients hold it, and the door between a node's clients and its engine.
+//!
+//! A node whose vault is locked has no engine: nothing of what it stored is in memory. What unlocks and locks
+//! it is the vault's keeper, which owns keys, store, engine and network; here it is asked.
 
-use super::{Result, Vault};
-use crate::service::{ErrorKind, Refusal};
+use std::sync::{PoisonError, RwLock};
+
+use tokio::sync::{mpsc, oneshot};
+use zeroize::Zeroizing;
+
+use super::{Node, Result, Vault};
+use crate::engine::EngineHandle;
+use crate::service::{ErrorKind, Refusal, ServiceError, erasure};
+
+/// Questions to the keeper that wait; each is a person's.
+pub(crate) const MAX_ASKS: usize = 16;
+
+/// A passphrase on its way.
+pub(crate) type Passphrase = Zeroizing<String>;
+
+/// What the keeper is asked for.
+pub(crate) enum Wish {
+    /// Open the vault, start the engine.
+    Unlock(Passphrase),
+    /// Stop the engine, forget the keys.
+    Lock,
+    /// Set, change (`current` is then the old one) or, without a new one, remove the passphrase.
+    Passphrase { current: Option<Passphrase>, new: Option<Passphrase> },
+}
+
+impl std::fmt::Debug for Wish {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Unlock(_) => "Unlock",
+            Self::Lock => "Lock",
+            Self::Passphrase { .. } => "Passphrase",
+        })
+    }
+}
+
+/// A question to the keeper, and where its answer goes.
+#[derive(Debug)]
+pub(crate) struct Ask {
+    pub(crate) wish: Wish,
+    pub(crate) reply: oneshot::Sender<Result<()>>,
+}
+
+/// The way to the engine: open while the vault is.
+#[derive(Debug)]
+pub(super) struct Door {
+    state: RwLock<DoorState>,
+    keeper: Option<mpsc::Sender<Ask>>,
+}
+
+#[derive(Debug)]
+struct DoorState {
+    engine: Option<EngineHandle>,
+    has_passphrase: bool,
+}
+
+impl Door {
+    pub(super) fn always_open(engine: EngineHandle) -> Self {
+        let state = DoorState { engine: Some(engine), has_passphrase: false };
+        Self { state: RwLock::new(state), keeper: None }
+    }
+
+    fn kept(keeper: mpsc::Sender<Ask>) -> Self {
+        let state = DoorState { engine: None, has_passphrase: false };
+        Self { state: RwLock::new(state), keeper: Some(keeper) }
+    }
+
+    pub(super) fn engine(&self) -> Result<EngineHandle> {
+        self.read(|state| state.engine.clone()).ok_or_else(|| Locked.into())
+    }
+
+    /// A poisoned lock is taken as it is: every change is whole.
+    fn read<T>(&self, look: impl FnOnce(&DoorState) -> T) -> T {
+        look(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write(&self, change: impl FnOnce(&mut DoorState)) {
+        change(&mut self.state.write().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Node {
+    /// A node whose vault is locked, and where its keeper hears what clients ask for.
+    pub(crate) fn kept() -> (Self, mpsc::Receiver<Ask>) {
+        let (sender, asks) = mpsc::channel(MAX_ASKS);
+        (Self { door: std::sync::Arc::new(Door::kept(sender)) }, asks)
+    }
+
+    /// The engine runs.
+    pub(crate) fn open(&self, engine: EngineHandle) {
+        self.door.write(|door| door.engine = Some(engine));
+    }
+
+    /// The engine is about to stop.
+    pub(crate) fn close(&self) {
+        self.door.write(|door| door.engine = None);
+    }
+
+    /// Whether a passphrase opens the vault.
+    pub(crate) fn set_has_passphrase(&self, has_passphrase: bool) {
+        self.door.write(|door| door.has_passphrase = has_passphrase);
+    }
+
+    /// Whether another generation of erasable keys is to begin.
+    pub(crate) async fn erasure_is_due(&self) -> Result<bool> {
+        self.view(erasure::is_due).await
+    }
+
+    /// Seals every erasable row anew. When it returns, nothing needs the generation before.
+    pub(crate) async fn seal_anew(&self) -> Result<()> {
+        let mut next = Some(erasure::first());
+        while let Some(place) = next {
+            next = self.call(move |ctx| Ok(erasure::page(ctx, &place)?)).await?;
+        }
+        self.call(|ctx| Ok(erasure::begun(ctx)?)).await
+    }
+}
 
 impl Vault<'_> {
-    /// Whether the vault is locked. A running engine has an open vault.
+    /// Whether the vault is locked.
     #[must_use]
     pub fn locked(&self) -> bool {
-        false
+        self.0.door.read(|door| door.engine.is_none())
     }
 
-    /// Opens the vault with a passphrase.
-    ///
-    /// # Errors
-    /// [`ServiceError`](crate::service::ServiceError): this profile has no passphrase, or the
-    /// node has stopped.
-    pub async fn unlock(&self, _passphrase: zeroize::Zeroizing<String>) -> Result<()> {
-        self.0.call(|_| Err(NoPassphrase.into())).await
+    /// Whether a passphrase opens it.
+    #[must_use]
+    pub fn has_passphrase(&self) -> bool {
+        self.0.door.read(|door| door.has_passphrase)
     }
 
-    /// Locks the vault.
+    /// Opens the vault with a passphrase, and starts the engine.
     ///
     /// # Errors
-    /// [`ServiceError`](crate::service::ServiceError): without a passphrase it could not be
-    /// opened again.
+    /// [`ServiceError`]: it is not the passphrase, there were too many tries, this profile has none, or the
+    /// engine does not start.
+    pub async fn unlock(&self, passphrase: Passphrase) -> Result<()> {
+        self.ask(Wish::Unlock(passphrase)).await
+    }
+
+    /// Stops the engine and forgets the keys.
+    ///
+    /// # Errors
+    /// [`ServiceError`]: without a passphrase it could not be opened again.
     pub async fn lock(&self) -> Result<()> {
-        self.0.call(|_| Err(NoPassphrase.into())).await
+        self.ask(Wish::Lock).await
+    }
+
+    /// Sets the passphrase, or with `current` changes it.
+    ///
+    /// # Errors
+    /// [`ServiceError`]: `current` is not the passphrase, or `new` is not fit to be one.
+    pub async fn set_passphrase(&self, current: Option<Passphrase>, new: Passphrase) -> Result<()> {
+        self.ask(Wish::Passphrase { current, new: Some(new) }).await
+    }
+
+    /// Removes the passphrase: the vault opens by itself from then on.
+    ///
+    /// # Errors
+    /// [`ServiceError`]: `current` is not the passphrase.
+    pub async fn remove_passphrase(&self, current: Passphrase) -> Result<()> {
+        self.ask(Wish::Passphrase { current: Some(current), new: None }).await
+    }
+
+    async fn ask(&self, wish: Wish) -> Result<()> {
+        let Some(keeper) = &self.0.door.keeper else { return Err(NoPassphrase.into()) };
+        let (reply, answer) = oneshot::channel();
+        keeper.send(Ask { wish, reply }).await.map_err(|_| ServiceError::stopped())?;
+        answer.await.unwrap_or_else(|_| Err(ServiceError::stopped()))
+    }
+}
+
+/// The vault is locked.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("The vault is locked. Unlock it with your passphrase.")]
+struct Locked;
+
+impl Refusal for Locked {
+    fn code(&self) -> &'static str {
+        "locked"
+    }
+
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Locked
     }
 }
 
 /// The profile has no passphrase.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("This profile has no passphrase, so there is nothing to lock or unlock.")]
-struct NoPassphrase;
+#[error("This profile has no passphrase, so there is nothing to lock or unlock. Set one first.")]
+pub(crate) struct NoPassphrase;
 
 impl Refusal for NoPassphrase {
     fn code(&self) -> &'static str {

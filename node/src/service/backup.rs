@@ -26,6 +26,7 @@ use super::contact::ContactRecord;
 use super::identity::{self, MeRecord};
 use super::queue::QueueRecord;
 use super::registration::RegistrationRecord;
+use super::verification::{self, Verification};
 use super::{chat, contact, queue, registration, rekey};
 use crate::engine::Ctx;
 use crate::store::{StoreError, Tree};
@@ -59,6 +60,8 @@ pub enum Row {
     Message(Message),
     /// The last.
     End,
+    /// That a contact was verified.
+    Verification(Verification),
 }
 
 impl Wire for Row {
@@ -76,6 +79,7 @@ impl std::fmt::Debug for Row {
             Self::Chat(_) => "Chat",
             Self::Message(_) => "Message",
             Self::End => "End",
+            Self::Verification(_) => "Verification",
         })
     }
 }
@@ -98,7 +102,8 @@ pub struct Cursor {
 }
 
 /// The trees that a backup has, in their order.
-const TREES: [Tree; 4] = [Tree::Queue, Tree::Contact, Tree::Chat, Tree::Message];
+const TREES: [Tree; 5] =
+    [Tree::Queue, Tree::Contact, Tree::Verification, Tree::Chat, Tree::Message];
 
 /// Begins a backup: its seal, the first bytes of the file, the first rows, and where to go on.
 ///
@@ -147,6 +152,7 @@ pub fn page(
             let rekey = rekey::for_backup(ctx, contact.account)?;
             Ok::<_, StoreError>(Row::Contact(contact, rekey))
         },
+        Verification => |row: Verification| Ok::<_, StoreError>(Row::Verification(row)),
         Chat => |chat: Chat| Ok::<_, StoreError>(Row::Chat(chat)),
         Message => |message: Message| Ok::<_, StoreError>(Row::Message(message))
     );
@@ -240,6 +246,7 @@ pub fn apply(ctx: &mut Ctx<'_>, row: Row, generation: u64) -> Result<(), StoreEr
             rekey::restore(ctx, record.account, rekey, generation)?;
             contact::put(ctx, &record)
         }
+        Row::Verification(row) => verification::put(ctx, &row),
         Row::Chat(mut chat) => {
             chat.gaps.asked = None;
             chat.gaps.owed = None;

@@ -12,7 +12,9 @@ use protocol::wire::Wire;
 use serde::{Deserialize, Serialize};
 
 use super::error::{ErrorKind, NotFound, Refusal};
-use super::{chat, outbox, presence, profile, queue, registration, rekey, request, session};
+use super::{
+    chat, outbox, presence, profile, queue, registration, rekey, request, session, verification,
+};
 use crate::engine::{Ctx, Event, Failure};
 use crate::net::{NetCommand, Path};
 use crate::store::{Order, StoreError, Tree};
@@ -225,6 +227,7 @@ pub fn remove(ctx: &mut Ctx<'_>, account: AccountId) -> Result<(), Failure> {
     request::forget(ctx, account);
     ctx.delete_sessions(account);
     rekey::forget(ctx, account);
+    verification::forget(ctx, account);
     queue::close(ctx, queue::Purpose::Contact(account))?;
     ctx.state.seen.remove(&account);
     ctx.state.paths.remove(&account);
@@ -358,7 +361,7 @@ fn has_mailbox(card: &ContactCard) -> bool {
 
 fn tell_reach(ctx: &mut Ctx<'_>, account: AccountId) -> Result<(), StoreError> {
     if let Some(record) = get(ctx, account)? {
-        let contact = crate::view::contact(ctx, &record);
+        let contact = crate::view::contact(ctx, &record)?;
         ctx.emit_volatile(crate::api::dto::EventBody::ContactChanged(contact));
     }
     outbox::explain(ctx, account)

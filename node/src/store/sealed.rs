@@ -5,7 +5,7 @@
 //! associated data, so rows cannot be swapped.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use crypto::{DecodedTreeValue, TreeKey, Vault};
 use protocol::wire::{Wire, decode, encode};
@@ -53,15 +53,44 @@ impl std::fmt::Debug for Key {
 /// A change as the engine means it: unsealed.
 pub type Change = (Key, Option<zeroize::Zeroizing<Vec<u8>>>);
 
+/// Trees whose values a copy of the disk must not open later: under the key of a generation, which is erased
+/// once the next one is under way.
+pub const ERASABLE: [Tree; 4] = [Tree::Session, Tree::Invite, Tree::Request, Tree::Rekey];
+
 struct TreeKeys {
     index: TreeKey,
     value: TreeKey,
+    /// Of the generation before, until every row was sealed anew.
+    previous: Option<TreeKey>,
 }
 
-/// A store behind the vault.
+impl TreeKeys {
+    fn of(vault: &Vault, tree: Tree) -> Self {
+        let index = vault.tree_key(tree.name(), 0);
+        if ERASABLE.contains(&tree) {
+            let value = vault.erasable_tree_key(tree.name());
+            Self { index, value, previous: vault.previous_erasable_tree_key(tree.name()) }
+        } else {
+            Self { index, value: vault.tree_key(tree.name(), 0), previous: None }
+        }
+    }
+
+    fn open(&self, key: &Key, sealed: &[u8]) -> Result<DecodedTreeValue, StoreError> {
+        let opened = self.value.open(&key.bytes, sealed).or_else(|error| match &self.previous {
+            Some(previous) => previous.open(&key.bytes, sealed),
+            None => Err(error),
+        });
+        opened.map_err(|_| StoreError::Unreadable(key.tree.name()))
+    }
+}
+
+type Keys = BTreeMap<Tree, TreeKeys>;
+
+/// A store behind the vault. Clones are the same store.
+#[derive(Clone)]
 pub struct SealedStore {
     store: Arc<dyn Store>,
-    keys: BTreeMap<Tree, TreeKeys>,
+    keys: Arc<RwLock<Keys>>,
 }
 
 impl std::fmt::Debug for SealedStore {
@@ -71,26 +100,27 @@ impl std::fmt::Debug for SealedStore {
 }
 
 impl SealedStore {
-    /// `store` under the keys of `vault`. Sessions, invites, requests and what re-keys are sealed under the
-    /// current generation, whose key can be erased.
+    /// `store` under the keys of `vault`; [`ERASABLE`] trees under its current generation.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, vault: &Vault) -> Self {
-        let keys = |tree: Tree| TreeKeys {
-            index: vault.tree_key(tree.name(), 0),
-            value: match tree {
-                Tree::Session | Tree::Invite | Tree::Request | Tree::Rekey => {
-                    vault.erasable_tree_key(tree.name())
-                }
-                _ => vault.tree_key(tree.name(), 0),
-            },
-        };
-        Self { store, keys: Tree::ALL.into_iter().map(|tree| (tree, keys(tree))).collect() }
+        Self { store, keys: Arc::new(RwLock::new(keys_of(vault))) }
+    }
+
+    /// Takes the vault's keys anew: its generation has changed. What the previous one sealed opens for as long
+    /// as the vault knows its key.
+    pub fn renew(&self, vault: &Vault) {
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys_of(vault);
+    }
+
+    /// The keys. A poisoned lock is taken as it is: they are replaced as a whole.
+    fn keys(&self) -> RwLockReadGuard<'_, Keys> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The key of one row.
     #[must_use]
     pub fn key(&self, tree: Tree, id: &[u8], order: &[u8]) -> Key {
-        let mut bytes = self.keys[&tree].index.index_key(id).to_vec();
+        let mut bytes = self.keys()[&tree].index.index_key(id).to_vec();
         bytes.extend(order);
         Key { tree, bytes }
     }
@@ -153,7 +183,7 @@ impl SealedStore {
     }
 
     /// Rows of a tree from a raw key onwards, each with the schema of its writer.
-    pub(super) fn written(
+    pub(crate) fn written(
         &self,
         tree: Tree,
         from: &[u8],
@@ -188,9 +218,11 @@ impl SealedStore {
         rng: &mut R,
     ) -> Result<(), StoreError> {
         let mut batch = Batch::default();
+        // Held until it is written: no row is sealed under a generation that is over.
+        let keys = self.keys();
         for (key, value) in changes {
-            let keys = &self.keys[&key.tree];
-            let sealed = value.map(|value| keys.value.seal(&key.bytes, &value, schema, rng));
+            let value_key = &keys[&key.tree].value;
+            let sealed = value.map(|value| value_key.seal(&key.bytes, &value, schema, rng));
             batch.writes.push((key.tree, key.bytes, sealed));
         }
         self.store.commit(batch)
@@ -219,9 +251,12 @@ impl SealedStore {
     }
 
     fn decoded(&self, key: &Key, sealed: &[u8]) -> Result<DecodedTreeValue, StoreError> {
-        let value_key = &self.keys[&key.tree].value;
-        value_key.open(&key.bytes, sealed).map_err(|_| StoreError::Unreadable(key.tree.name()))
+        self.keys()[&key.tree].open(key, sealed)
     }
+}
+
+fn keys_of(vault: &Vault) -> Keys {
+    Tree::ALL.into_iter().map(|tree| (tree, TreeKeys::of(vault, tree))).collect()
 }
 
 /// Encodes a value for a [`Change`].

@@ -21,8 +21,10 @@ pub(crate) fn event(ctx: &Ctx<'_>, event: &Event) -> Result<Option<EventBody>, S
         }
         Event::RequestChanged(account) => service::request::get(ctx, *account)?
             .map(|found| EventBody::RequestChanged(request(ctx, &found))),
-        Event::ContactChanged(account) => service::contact::get(ctx, *account)?
-            .map(|found| EventBody::ContactChanged(contact(ctx, &found))),
+        Event::ContactChanged(account) => match service::contact::get(ctx, *account)? {
+            Some(found) => Some(EventBody::ContactChanged(contact(ctx, &found)?)),
+            None => None,
+        },
         Event::ContactRemoved(account) => {
             Some(EventBody::ContactRemoved(Removed { id: account.to_string() }))
         }

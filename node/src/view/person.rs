@@ -9,7 +9,7 @@ use crate::api::dto::{self, PresenceState, ReachPath, Via, rfc3339};
 use crate::engine::Ctx;
 use crate::net::Path;
 use crate::service::contact::ContactRecord;
-use crate::service::identity;
+use crate::service::{identity, verification};
 use crate::store::StoreError;
 
 /// What an avatar's weave is drawn from: a hash of the identity key.
@@ -29,9 +29,9 @@ pub(crate) fn me(ctx: &Ctx<'_>) -> Result<dto::Me, StoreError> {
     })
 }
 
-pub(crate) fn contact(ctx: &Ctx<'_>, record: &ContactRecord) -> dto::Contact {
+pub(crate) fn contact(ctx: &Ctx<'_>, record: &ContactRecord) -> Result<dto::Contact, StoreError> {
     let account = record.account;
-    dto::Contact {
+    Ok(dto::Contact {
         id: account.to_string(),
         name: if record.name.is_empty() { account.short() } else { record.name.clone() },
         alias: record.alias.clone(),
@@ -40,17 +40,33 @@ pub(crate) fn contact(ctx: &Ctx<'_>, record: &ContactRecord) -> dto::Contact {
         symbols: record.symbols,
         since: rfc3339(record.since),
         via: via(record.via),
-        verified: false,
+        verified: verification::get(ctx, account)?.is_some(),
         reach: reach(ctx, account),
         presence: presence(ctx, account),
         chat_id: ChatId::of_pair(ctx.account.id, account).to_string(),
-    }
+    })
+}
+
+pub(crate) fn safety_number(
+    ctx: &Ctx<'_>,
+    account: AccountId,
+) -> Result<dto::SafetyNumber, StoreError> {
+    let verified = verification::get(ctx, account)?;
+    Ok(dto::SafetyNumber {
+        number: verification::number(ctx, account),
+        code: verification::code(ctx, account),
+        verified_at: verified.map(|verified| rfc3339(verified.at)),
+        verified_by: verified.map(|verified| match verified.how {
+            verification::How::Number => dto::VerifiedBy::Number,
+            verification::How::Code => dto::VerifiedBy::Code,
+        }),
+    })
 }
 
 pub(crate) fn contacts(ctx: &Ctx<'_>) -> Result<Vec<dto::Contact>, StoreError> {
     let mut records = crate::service::contact::all(ctx)?;
     records.sort_by_cached_key(|record| (record.shown_name().to_lowercase(), record.account));
-    Ok(records.iter().map(|record| contact(ctx, record)).collect())
+    records.iter().map(|record| contact(ctx, record)).collect()
 }
 
 pub(crate) fn presence(ctx: &Ctx<'_>, account: AccountId) -> dto::Presence {

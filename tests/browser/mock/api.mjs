@@ -256,6 +256,29 @@ export const ROUTES = {
     node.emit('contact.changed', contact);
     return [200, contact];
   },
+  'GET /contacts/:id/safety-number': (node, { id }) => {
+    const contact = find(node.world.contacts, id, 'contact');
+    return [200, { number: '305194772810065813449021776240199386502745118360924473051968', code: `KITH:V1/${'A'.repeat(51)}Q`, verified_at: contact.verified ? iso(node.now()) : null, verified_by: contact.verified ? contact.verified_by : null }];
+  },
+  'GET /contacts/:id/safety-number/qr.svg': (node, { id }) => [200, qrSvg(`KITH:V1/${find(node.world.contacts, id, 'contact').id}`), 'image/svg+xml'],
+  'PUT /contacts/:id/verification': (node, { id, type, bytes }) => {
+    const contact = find(node.world.contacts, id, 'contact');
+    if (type !== 'application/json') {
+      if (bytes.subarray(0, 2).toString('latin1') !== 'P5') throw new Refusal(415, 'unreadable_picture', 'This frame could not be read.');
+      node.framesUntilCode -= 1;
+      if (node.framesUntilCode > 0) throw new Refusal(422, 'no_code_found', 'No code in this picture.');
+      if (node.foreignCode) throw new Refusal(409, 'code_of_another_person', 'This code is not from the Ben you are connected with.');
+    }
+    Object.assign(contact, { verified: true, verified_by: type === 'application/json' ? 'number' : 'code' });
+    node.emit('contact.changed', contact);
+    return [200, contact];
+  },
+  'DELETE /contacts/:id/verification': (node, { id }) => {
+    const contact = find(node.world.contacts, id, 'contact');
+    contact.verified = false;
+    node.emit('contact.changed', contact);
+    return [200, contact];
+  },
   'DELETE /contacts/:id': (node, { id }) => {
     node.world.contacts = node.world.contacts.filter((each) => each.id !== id);
     node.world.chats = node.world.chats.filter((each) => each.contact_id !== id);

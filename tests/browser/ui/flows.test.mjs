@@ -85,6 +85,18 @@ test('a locked vault asks for the passphrase and then opens', () => withUi({ sig
   await page.waitForSelector('.row');
 }));
 
+test('a contact is verified by the digits, and that can be taken back', () => withUi({ hash: '#/chats/chat-ben/about' }, async ({ page, node }) => {
+  await page.click('text=Compare safety number');
+  await page.waitForSelector('.safety-digits li >> nth=11');
+  await page.click('text=They are the same');
+  await page.waitForSelector('dialog .tag >> text=Verified by the digits');
+  await until('the node knows', () => node.world.contacts.some((each) => each.verified));
+  await page.click('text=Not verified any more');
+  await page.waitForSelector('text=They are the same');
+  await page.keyboard.press('Escape');
+  assert.equal(await page.locator('.panel .tag').count(), 0);
+}));
+
 test('words appear at once, go once, and carry their evidence', () => withUi({ hash: '#/chats/chat-ben', prepare: (node) => { node.peopleAnswer = false; } }, async ({ page, node }) => {
   await page.waitForSelector('[data-message]');
   await send(page, 'Unique words');

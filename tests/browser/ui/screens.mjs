@@ -64,6 +64,21 @@ export const SCREENS = {
   ledger: { hash: '#/chats/chat-toms', ready: '.panel .ledger', act: async ({ page }) => { await page.click('.why >> nth=0'); } },
   'ledger-read': { hash: '#/chats/chat-ben', ready: '.panel .ledger', act: async ({ page }) => { await page.click('.evidence-how >> nth=0'); } },
   about: { hash: '#/chats/chat-ben/about', ready: '.panel .sas' },
+  safety: { hash: '#/chats/chat-ben/about', ready: '.safety-digits li', act: ({ page }) => page.click('text=Compare safety number') },
+  'safety-done': {
+    hash: '#/chats/chat-ben/about', ready: 'dialog .tag.ok',
+    act: async ({ page }) => {
+      await page.click('text=Compare safety number');
+      await page.click('text=They are the same');
+    },
+  },
+  'safety-differs': {
+    hash: '#/chats/chat-ben/about', ready: 'text=Look again',
+    act: async ({ page }) => {
+      await page.click('text=Compare safety number');
+      await page.click('text=They differ');
+    },
+  },
   remove: { hash: '#/chats/chat-ben/about', ready: 'dialog[open]', act: ({ page }) => page.click('.panel .btn.danger') },
   'too-long': { hash: '#/chats/chat-ben', ready: '.limit.bad', act: async ({ page }) => { await page.waitForSelector('[data-message]'); await page.fill('textarea', 'é'.repeat(8500)); } },
   meet: { world: 'requests', hash: '#/meet/show', ready: '.qr-paper img' },

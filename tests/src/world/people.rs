@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use node::engine::{Ctx, Failure, Input};
 use node::service::registration::RegistrationRecord;
-use node::service::{self, ServiceError};
+use node::service::{self, ServiceError, erasure};
 use protocol::chat::{Author, Message, Position};
 use protocol::contact::RelayHome;
 use protocol::ids::{AccountId, ChatId, InviteId, MessageId};
@@ -69,6 +69,30 @@ impl World {
         let seen = self.done(who, look);
         (self.steps, self.crash_at) = (steps, crash_at);
         seen
+    }
+
+    /// A person's node begins another generation of erasable keys, or goes on with one that a crash broke off.
+    /// Whether it came to its end: false when the node crashed.
+    ///
+    /// # Panics
+    /// When their node does not run.
+    pub fn erase(&mut self, who: Who) -> bool {
+        let person = &mut self.people[who.0];
+        if !person.vault.has_previous_generation() {
+            person.vault.rotate_generation(self.network.rng()).expect("none is under way");
+            person.sealed.as_ref().expect("the node runs").renew(&person.vault);
+        }
+        let mut next = Some(erasure::first());
+        while let Some(place) = next {
+            match self.act(who, move |ctx| Ok(erasure::page(ctx, &place)?)) {
+                Some(went_on) => next = went_on.expect("it is never refused"),
+                None => return false,
+            }
+        }
+        let person = &mut self.people[who.0];
+        person.vault.forget_previous_generation();
+        person.sealed.as_ref().expect("the node runs").renew(&person.vault);
+        true
     }
 
     /// Registers a person at the relay, with the code that it gives.

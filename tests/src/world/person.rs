@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crypto::{Secret, Vault};
 use node::engine::Engine;
 use node::net::NetEvent;
+use node::store::SealedStore;
 use protocol::ids::{AccountId, QueueId};
 use protocol::sim::Party;
 use protocol::wire::envelope::EnvelopeResponse;
@@ -22,6 +23,8 @@ pub(super) struct Person {
     pub(super) device_key: Secret<32>,
     pub(super) account: AccountId,
     pub(super) engine: Option<Engine>,
+    /// The store as the engine has it.
+    pub(super) sealed: Option<SealedStore>,
     pub(super) net: NetState,
     pub(super) inbox: VecDeque<NetEvent>,
     pub(super) replies: Vec<Reply>,
@@ -57,6 +60,7 @@ impl Person {
             device_key,
             account: AccountId([0; 32]),
             engine: None,
+            sealed: None,
             net: NetState::default(),
             inbox: VecDeque::new(),
             replies: Vec::new(),

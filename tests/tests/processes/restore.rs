@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use kith_tests::process::{NodeOptions, NodeProcess, Pair, Rest, arrived};
-use node::api::dto::{Items, Message, Request, RequestState};
+use reqwest::Method;
+
+use node::api::dto::{Contact, Items, Message, Request, RequestState};
 
 async fn texts(rest: &Rest, chat: &str) -> Vec<String> {
     let messages = rest.messages(chat).await.unwrap();
@@ -76,6 +78,9 @@ async fn a_backup_in_a_new_folder_re_keys_by_itself_and_gets_back_what_was_misse
         say((&ada, &at_ada), &adas).await;
         say((&ben, &at_ben), &bens).await;
     }
+    let contact = ada.chat().await.unwrap().contact_id;
+    let verified = format!("/contacts/{contact}/verification");
+    ada.tell(Method::PUT, &verified, &serde_json::json!({})).await.unwrap();
     let code_before = ada.invite("before").await.unwrap().text.unwrap();
     let file = folder.path().join("ada.backup");
     let file = file.to_str().unwrap();
@@ -102,6 +107,8 @@ async fn a_backup_in_a_new_folder_re_keys_by_itself_and_gets_back_what_was_misse
     restored.restart().await.unwrap();
     let ada = restored.rest().clone();
     let at_new = ada.chat().await.unwrap().id;
+    let ben_again: Contact = ada.get(&format!("/contacts/{contact}")).await.unwrap();
+    assert!(ben_again.verified, "what was verified stays so: accounts stay what they are");
     // Words that she writes before anybody has answered wait, and go.
     ada.say(&at_new, "Ada, on the new computer").await.unwrap();
     let all = whole(&ada, &at_new, 12 + 3).await;

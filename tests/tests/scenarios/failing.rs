@@ -13,7 +13,7 @@ use super::crashes::{check, check_but_lanes, look, story};
 /// Fails every commit of the one of two who joined as number `index`, from the first that makes their
 /// account on: with nothing of it on the disk, and with all of it there and nobody told. `live` is
 /// what they do, and asserts that nothing is lost. Returns how many commits there are.
-fn fail_every_commit(index: usize, live: impl Fn(&mut World, Who, Who, &str)) -> u64 {
+pub(crate) fn fail_every_commit(index: usize, live: impl Fn(&mut World, Who, Who, &str)) -> u64 {
     let run = |failure: Option<(u64, Fails)>| {
         let mut w = World::seeded(4);
         if let Some((n, how)) = failure {
@@ -117,7 +117,7 @@ fn sure_say(w: &mut World, who: Who, to: Who, text: &str) {
     }
 }
 
-fn meet(w: &mut World, inviter: Who, scanner: Who, what: &str) {
+pub(crate) fn meet(w: &mut World, inviter: Who, scanner: Who, what: &str) {
     ask(w, inviter, scanner, what);
     let account = w.account(scanner);
     sure(w, inviter, move |ctx| service::request::accept(ctx, account));
@@ -126,7 +126,7 @@ fn meet(w: &mut World, inviter: Who, scanner: Who, what: &str) {
 }
 
 /// One word each way; both are read.
-fn talk(w: &mut World, (one, other): (Who, Who), text: &str, what: &str) {
+pub(crate) fn talk(w: &mut World, (one, other): (Who, Who), text: &str, what: &str) {
     for (from, to) in [(one, other), (other, one)] {
         sure_say(w, from, to, &format!("{text}, {from:?}"));
         w.run_for(MINUTE);

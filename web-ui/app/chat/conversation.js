@@ -37,7 +37,7 @@ export function Conversation({ chat }) {
       <a class="ib only-small" href=${path('chats')} aria-label=${t('act/back')}><${Icon} name="back" /></a>
       <a class="who-link" href=${path('chats', chat.id, 'about')} title=${t('contact/about_title')}>
         <${Avatar} seed=${chat.symbol_seed} name=${name} presence=${here?.state} />
-        <div class="who"><h2 dir="auto">${name}</h2>${line && html`<span>${line}</span>`}</div>
+        <div class="who"><h2 dir="auto">${name}${contacts.value[chat.contact_id]?.verified && html`<span class="verified" title=${t('safety/verified')}><${Icon} name="shield" small /><span class="vh">${t('safety/verified')}</span></span>`}</h2>${line && html`<span>${line}</span>`}</div>
       </a>
       <a class="ib" href=${path('chats', chat.id, 'about')} aria-label=${t('contact/about', { name })}><${Icon} name="info" /></a>
     </header>

@@ -14,6 +14,7 @@ import { Avatar } from '../avatar/avatar.js';
 import { presenceLine } from '../presence/words.js';
 import { Symbols } from '../request/symbol-grid.js';
 import { contactName } from './name.js';
+import { Safety } from './safety.js';
 
 const VIA = { in_person: 'contact/via_in_person', link: 'contact/via_link', unknown: 'contact/via_unknown' };
 const REACH = { lan: 'path/lan', direct: 'path/direct', hole_punched: 'path/hole_punched', relayed: 'path/relayed', none: 'path/none' };
@@ -25,6 +26,7 @@ export function ContactPanel({ contact, presence, onClose }) {
     <div class="about-head">
       <${Avatar} seed=${contact.symbol_seed} name=${name} size="xl" />
       <p class="about-name" dir="auto">${name}</p>
+      ${contact.verified && html`<p class="tag ok"><${Icon} name="shield" small />${t('safety/verified')}</p>`}
       ${contact.alias && html`<p class="small mute">${t('contact/calls_themselves')} <bdi>${contactName({ name: contact.name })}</bdi></p>`}
       ${presenceLine(presence, now) && html`<p class="small mute">${presenceLine(presence, now)}</p>`}
       ${contact.about && html`<p dir="auto">${contact.about}</p>`}
@@ -33,6 +35,7 @@ export function ContactPanel({ contact, presence, onClose }) {
     <h3 class="panel-sub">${t('contact/symbols')}</h3>
     <p class="small mute">${t('contact/symbols_text', { name })}</p>
     <${Symbols} symbols=${contact.symbols} />
+    <${Safety} contact=${contact} name=${name} key=${`safety ${contact.id}`} />
     <dl class="facts">
       <dt>${t('contact/met')}</dt><dd>${t(VIA[contact.via])}, ${moment(contact.since, now)}</dd>
       <dt>${t('contact/reached')}</dt><dd>${t(REACH[contact.reach.path])}${contact.reach.detail && html`<span class="small mute">${contact.reach.detail}</span>`}</dd>

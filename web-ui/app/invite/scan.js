@@ -16,7 +16,7 @@ const HEIGHT = 480;
 const EVERY_MS = 300;
 
 /** Draws a frame, lets the node look, repeats until there is a code. */
-function readFrames(video, onCode, onProblem) {
+function readFrames(video, read, onCode, onProblem) {
   const canvas = document.createElement('canvas');
   canvas.width = WIDTH;
   canvas.height = HEIGHT;
@@ -29,7 +29,7 @@ function readFrames(video, onCode, onProblem) {
       pen.drawImage(video, 0, 0, WIDTH, HEIGHT);
       const { data } = pen.getImageData(0, 0, WIDTH, HEIGHT);
       try {
-        const preview = await decodePicture(toGraymap(data, WIDTH, HEIGHT), 'image/x-portable-graymap', stop.signal);
+        const preview = await read(toGraymap(data, WIDTH, HEIGHT), 'image/x-portable-graymap', stop.signal);
         if (!stop.signal.aborted) onCode(preview);
         return;
       } catch (refusal) {
@@ -51,8 +51,8 @@ function readFrames(video, onCode, onProblem) {
 
 const REFUSED = { NotAllowedError: 'scan/camera_denied', NotFoundError: 'scan/camera_none', NotReadableError: 'scan/camera_busy' };
 
-/** The viewfinder. */
-export function Camera({ onCode }) {
+/** The viewfinder. `read` shows a frame to the node, which knows what it looks for: an invite unless said otherwise. */
+export function Camera({ onCode, read = decodePicture }) {
   const video = useRef(null);
   const [state, setState] = useState('asking');
   const [problem, setProblem] = useState(null);
@@ -78,7 +78,7 @@ export function Camera({ onCode }) {
       video.current.srcObject = stream;
       await video.current.play().catch(() => {});
       setState('on');
-      stopReading = readFrames(video.current, onCode, setProblem);
+      stopReading = readFrames(video.current, read, onCode, setProblem);
     };
     begin();
     return () => {

@@ -49,6 +49,6 @@ export function createApi({ fetch, token, onRefused = () => {} }) {
     /** A picture or file, as a blob. */
     blob: async (path) => (await call('GET', path)).blob(),
     /** Bytes with a content type of their own. */
-    upload: async (path, bytes, type, options) => json(await call('POST', path, { ...options, body: bytes, type })),
+    upload: async (path, bytes, type, { method = 'POST', ...options } = {}) => json(await call(method, path, { ...options, body: bytes, type })),
   };
 }

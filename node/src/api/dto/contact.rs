@@ -34,6 +34,37 @@ pub struct Contact {
     pub chat_id: String,
 }
 
+/// What two people compare to know that nobody stands between them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SafetyNumber {
+    /// 60 digits, the same on both sides.
+    pub number: String,
+    /// What the code on this screen says to the other's camera.
+    pub code: String,
+    /// When they were compared.
+    pub verified_at: Option<String>,
+    /// How.
+    pub verified_by: Option<VerifiedBy>,
+}
+
+/// How a contact was verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum VerifiedBy {
+    /// Both compared the digits.
+    Number,
+    /// This side's camera read the other's code.
+    Code,
+}
+
+/// That a contact is who they seem.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewVerification {
+    /// What was read on the other's screen; without it, the person says that the digits are the same.
+    pub code: Option<String>,
+}
+
 /// How a contact's node is reached now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Reach {

@@ -73,6 +73,31 @@ impl fmt::Debug for Passphrase {
     }
 }
 
+/// A passphrase for the vault.
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema, Zeroize, ZeroizeOnDrop)]
+#[serde(deny_unknown_fields)]
+pub struct NewPassphrase {
+    /// The one that it has, if it has one. Never logged, wiped when dropped.
+    pub current: Option<String>,
+    /// The one that it gets: 8 characters at least, 1024 bytes at most.
+    pub new: String,
+}
+
+impl fmt::Debug for NewPassphrase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NewPassphrase(..)")
+    }
+}
+
+/// How the vault stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VaultState {
+    /// Whether it is locked: nothing that was stored can be read, and no message is taken in.
+    pub locked: bool,
+    /// Whether a passphrase opens it.
+    pub has_passphrase: bool,
+}
+
 /// One line of the list of who is signed in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SessionSummary {

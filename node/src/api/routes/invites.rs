@@ -9,9 +9,9 @@ use utoipa::IntoParams;
 
 use crate::api::dto::{self, DecodedInvite, Invite, InviteText, Items, NewInvite};
 use crate::api::error::{ApiCode, ApiError, ApiResult};
-use crate::api::extract::{ApiJson, ApiPath, ApiQuery, bytes, json};
+use crate::api::extract::{ApiJson, ApiPath, ApiQuery, json};
 use crate::api::qr::{Matrix, PNG_SIDE, PNG_SIDES};
-use crate::api::scan::{Picture, read_code};
+use crate::api::scan::{Shown, shown};
 use crate::api::state::Api;
 
 /// Makes an invite.
@@ -99,20 +99,9 @@ pub(in crate::api) async fn decode_invite(
     State(api): State<Api>,
     request: Request,
 ) -> ApiResult<Json<DecodedInvite>> {
-    let kind = request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok())
-        .unwrap_or_default();
-    let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let body = bytes(request, &api).await?;
-    let text = match Picture::of_content_type(&essence) {
-        None => json::<InviteText>(&body)?.text,
-        Some(picture) => {
-            let permit = api.scans().clone().try_acquire_owned().map_err(|_| ApiCode::Busy)?;
-            let scan = move || (read_code(&body, picture), permit).0;
-            tokio::task::spawn_blocking(scan).await.map_err(|_| ApiCode::UnreadableImage)??
-        }
+    let text = match shown(&api, request).await? {
+        Shown::Json(body) => json::<InviteText>(&body)?.text,
+        Shown::Code(text) => text,
     };
     Ok(Json(api.node().invites().decode(&text).await?))
 }

@@ -1,13 +1,21 @@
-//! Locking and unlocking this computer's copy.
+//! Locking and unlocking this computer's copy, and the passphrase that does.
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use zeroize::Zeroizing;
 
-use crate::api::dto::Passphrase;
+use crate::api::dto::{NewPassphrase, Passphrase, VaultState};
 use crate::api::error::ApiResult;
 use crate::api::extract::ApiJson;
 use crate::api::state::Api;
+
+/// Whether the vault is open, and what opens it.
+#[utoipa::path(get, path = "/vault", tag = "vault", responses((status = 200, body = VaultState)))]
+pub(in crate::api) async fn get_vault(State(api): State<Api>) -> Json<VaultState> {
+    let vault = api.node().vault();
+    Json(VaultState { locked: vault.locked(), has_passphrase: vault.has_passphrase() })
+}
 
 /// Opens the vault.
 #[utoipa::path(post, path = "/vault/unlock", tag = "vault", request_body = Passphrase, responses((status = 204)))]
@@ -25,5 +33,28 @@ pub(in crate::api) async fn unlock_vault(
 pub(in crate::api) async fn lock_vault(State(api): State<Api>) -> ApiResult<StatusCode> {
     api.node().vault().lock().await?;
     api.sessions().end_streams();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Sets the passphrase; changes it when there is one, which `current` then is.
+#[utoipa::path(put, path = "/vault/passphrase", tag = "vault", request_body = NewPassphrase, responses((status = 204)))]
+pub(in crate::api) async fn set_passphrase(
+    State(api): State<Api>,
+    ApiJson(mut given): ApiJson<NewPassphrase>,
+) -> ApiResult<StatusCode> {
+    let current = given.current.take().map(Zeroizing::new);
+    let new = Zeroizing::new(std::mem::take(&mut given.new));
+    api.node().vault().set_passphrase(current, new).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Removes the passphrase: the vault opens by itself from then on.
+#[utoipa::path(post, path = "/vault/passphrase/remove", tag = "vault", request_body = Passphrase, responses((status = 204)))]
+pub(in crate::api) async fn remove_passphrase(
+    State(api): State<Api>,
+    ApiJson(mut given): ApiJson<Passphrase>,
+) -> ApiResult<StatusCode> {
+    let current = Zeroizing::new(std::mem::take(&mut given.passphrase));
+    api.node().vault().remove_passphrase(current).await?;
     Ok(StatusCode::NO_CONTENT)
 }

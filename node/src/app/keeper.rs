@@ -1,0 +1,472 @@
+//! The vault's keeper: it owns keys, engine and network, and starts and stops them as the vault opens and
+//! closes.
+//!
+//! 1. Without a passphrase the vault opens at the start; with one, when a client brings it. 2. While it is
+//!    open, once a day another generation of erasable keys begins. 3. Locking stops the network and the engine
+//!    after its last commit, and drops every key; the API goes on, and asks for the passphrase.
+//!
+//! # Invariants
+//! * What is not written to the key file seals nothing.
+//! * A guess costs what Argon2id costs; after [`FREE_TRIES`] wrong ones, the next has to wait, ever longer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crypto::{KeyFileError, Vault};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{StartError, VaultError, stays_on_this_machine, vault};
+use crate::config::NodeConfig;
+use crate::engine::{self, Clock, Engine, Settings, SystemClock};
+use crate::handle::Node;
+use crate::handle::vault::{Ask, NoPassphrase, Passphrase, Wish};
+use crate::net::{self, NetConfig, NetHandle};
+use crate::service::{ErrorKind, Refusal, ServiceError};
+use crate::store::{SealedStore, SledStore, StoreError};
+
+/// Network events that wait for the engine. When it is full, the network pauses.
+const MAX_NET_EVENTS: usize = 1_024;
+/// How often it is looked whether another generation of erasable keys is due.
+const LOOK: Duration = Duration::from_secs(60 * 60);
+/// Wrong passphrases in a row that cost nothing but their stretching.
+const FREE_TRIES: u32 = 5;
+/// How long the first one after them waits; each further one twice as long.
+const FIRST_WAIT: Duration = Duration::from_secs(5);
+/// The longest wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
+/// The shortest passphrase, in characters.
+const MIN_PASSPHRASE: usize = 8;
+
+/// What runs while the vault is open.
+struct Running {
+    vault: Vault,
+    store: SealedStore,
+    net: NetHandle,
+    engine: JoinHandle<Result<(), StoreError>>,
+    shutdown: CancellationToken,
+}
+
+impl Running {
+    /// Stops network and engine, in this order, after the engine's last commit.
+    async fn stop(self) -> anyhow::Result<()> {
+        self.shutdown.cancel();
+        self.net.closed().await;
+        Ok(self.engine.await??)
+    }
+}
+
+/// Wrong passphrases in a row, and when the next may be tried.
+#[derive(Debug, Default)]
+struct Tries {
+    wrong: u32,
+    next: Option<Instant>,
+}
+
+impl Tries {
+    /// # Errors
+    /// [`KeeperError::Wait`] while the next try has to wait.
+    fn may_try(&self, now: Instant) -> Result<(), KeeperError> {
+        match self.next.map(|next| next.saturating_duration_since(now)) {
+            Some(wait) if !wait.is_zero() => Err(KeeperError::Wait(seconds(wait))),
+            _ => Ok(()),
+        }
+    }
+
+    fn was_wrong(&mut self, now: Instant) -> KeeperError {
+        self.wrong = self.wrong.saturating_add(1);
+        let left = FREE_TRIES.saturating_sub(self.wrong);
+        if left > 0 {
+            return KeeperError::Wrong(left);
+        }
+        let doublings = self.wrong.saturating_sub(FREE_TRIES).min(16);
+        let wait = FIRST_WAIT.saturating_mul(1 << doublings).min(LONGEST_WAIT);
+        self.next = Some(now + wait);
+        KeeperError::WrongAndWait(seconds(wait))
+    }
+}
+
+fn seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
+/// Why the keeper will not.
+#[derive(Debug, thiserror::Error)]
+enum KeeperError {
+    #[error("That is not the passphrase. {} before a pause.", left(.0))]
+    Wrong(u32),
+    #[error("That is not the passphrase. The next try can be made in {0} seconds.")]
+    WrongAndWait(u64),
+    #[error("That was wrong too often. The next try can be made in {0} seconds.")]
+    Wait(u64),
+    #[error("A passphrase has at least {MIN_PASSPHRASE} characters and at most 1024 bytes.")]
+    Unfit,
+    #[error("The vault is open already.")]
+    IsOpen,
+    #[error("The vault is locked. Unlock it with your passphrase.")]
+    IsLocked,
+    #[error("This profile has a passphrase already. Give it to change it.")]
+    CurrentMissing,
+    #[error(
+        "Kith cannot start with this profile: {0}. Your data was left as it is; the log says more."
+    )]
+    Start(String),
+    #[error("The key file could not be written: {0}. Nothing was changed.")]
+    NotWritten(String),
+}
+
+/// Tries, as a person counts them.
+fn left(tries: &u32) -> String {
+    match tries {
+        1 => "One try is left".to_owned(),
+        tries => format!("{tries} tries are left"),
+    }
+}
+
+impl Refusal for KeeperError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Wrong(_) | Self::WrongAndWait(_) => "wrong_passphrase",
+            Self::Wait(_) => "too_many_tries",
+            Self::Unfit => "unfit_passphrase",
+            Self::IsOpen => "not_locked",
+            Self::IsLocked => "locked",
+            Self::CurrentMissing => "current_passphrase_missing",
+            Self::Start(_) => "cannot_start",
+            Self::NotWritten(_) => "not_written",
+        }
+    }
+
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Wrong(_) | Self::WrongAndWait(_) => ErrorKind::Forbidden,
+            Self::Wait(seconds) => ErrorKind::TooMany { retry_after_seconds: *seconds },
+            Self::Unfit | Self::CurrentMissing => ErrorKind::Invalid,
+            Self::IsOpen => ErrorKind::Conflict,
+            Self::IsLocked => ErrorKind::Locked,
+            Self::Start(_) | Self::NotWritten(_) => ErrorKind::Internal,
+        }
+    }
+}
+
+/// Keeps one profile's vault.
+pub(super) struct Keeper {
+    config: NodeConfig,
+    node: Node,
+    asks: mpsc::Receiver<Ask>,
+    shutdown: CancellationToken,
+    tries: Tries,
+    running: Option<Running>,
+}
+
+impl Keeper {
+    /// Opens the vault and starts what runs behind it, or finds that it wants a passphrase.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running.
+    pub(super) async fn begin(
+        config: NodeConfig,
+        shutdown: CancellationToken,
+    ) -> Result<(Self, Node), StartError> {
+        let (node, asks) = Node::kept();
+        let folder = config.data_dir.clone();
+        let opened = blocking(move || vault::open(&folder)).await;
+        let vault = opened
+            .map_err(|source| StartError::Vault { folder: config.data_dir.clone(), source })?;
+        let tries = Tries::default();
+        let mut keeper = Self { config, node: node.clone(), asks, shutdown, tries, running: None };
+        node.set_has_passphrase(vault.is_none());
+        if let Some(vault) = vault {
+            keeper.open(vault).await?;
+        }
+        Ok((keeper, node))
+    }
+
+    /// Whether the vault wants a passphrase before anything runs.
+    pub(super) fn is_locked(&self) -> bool {
+        self.running.is_none()
+    }
+
+    /// Starts store, engine and network under an open vault.
+    async fn open(&mut self, vault: Vault) -> Result<(), StartError> {
+        let config = &self.config;
+        let folder = config.data_dir.join("store");
+        let failed = |source| StartError::Store { folder: folder.clone(), source };
+        let settings = Settings {
+            profile: config.profile.clone(),
+            data_dir: config.data_dir.display().to_string(),
+            suggested_relay: config.relays.first().cloned(),
+            lan: config.lan,
+            confined: stays_on_this_machine(&config.listen),
+        };
+        let path = folder.clone();
+        let started = blocking(move || {
+            let store = SealedStore::new(Arc::new(SledStore::open(&path)?), &vault);
+            let now = SystemClock.now();
+            let engine = Engine::start(store.clone(), settings, now, &mut rand::rng())?;
+            Ok((engine, store, vault))
+        });
+        let ((engine, first), store, vault) = started.await.map_err(failed)?;
+        let shutdown = self.shutdown.child_token();
+        // Whatever fails below must not leave the rest running.
+        let guard = shutdown.clone().drop_guard();
+        let (events, net_events) = mpsc::channel(MAX_NET_EVENTS);
+        let net_config = NetConfig {
+            identity_seed: engine.account().identity.signing_seed(),
+            listen: config.listen.clone(),
+            lan: config.lan,
+            hole_punching: true,
+            loopback_only: stays_on_this_machine(&config.listen),
+        };
+        let net = net::start(net_config, events, shutdown.clone())?;
+        let sink = (net_events, net.clone());
+        let (handle, task) =
+            engine::spawn(engine, first, Arc::new(SystemClock), sink, shutdown.clone());
+        guard.disarm();
+        self.node.open(handle);
+        self.running = Some(Running { vault, store, net, engine: task, shutdown });
+        Ok(())
+    }
+
+    /// Answers clients until the node stops, or until engine or network end by themselves.
+    ///
+    /// # Errors
+    /// The store's failure, or that the network ended.
+    pub(super) async fn run(mut self) -> anyhow::Result<()> {
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            // What stops the node ends engine and network as well: it is looked at first.
+            tokio::select! { biased;
+                () = self.shutdown.cancelled() => return self.close().await,
+                end = ended(&mut self.running) => return self.bury(end).await,
+                ask = self.asks.recv() => match ask {
+                    Some(Ask { wish, reply }) => self.answer(wish, reply).await?,
+                    None => return self.close().await,
+                },
+                _ = look.tick() => self.erase_if_due().await,
+            }
+        }
+    }
+
+    /// Stops what is left after engine or network ended.
+    async fn bury(&mut self, end: Ended) -> anyhow::Result<()> {
+        self.node.close();
+        let Some(running) = self.running.take() else { return Ok(()) };
+        running.shutdown.cancel();
+        match end {
+            Ended::Engine(end) => {
+                running.net.closed().await;
+                end??;
+                anyhow::bail!("the engine stopped by itself")
+            }
+            Ended::Net(end) => {
+                running.engine.await??;
+                anyhow::bail!("the network stopped by itself ({end}); start Kith again")
+            }
+        }
+    }
+
+    async fn close(&mut self) -> anyhow::Result<()> {
+        self.node.close();
+        match self.running.take() {
+            Some(running) => running.stop().await,
+            None => Ok(()),
+        }
+    }
+
+    /// # Errors
+    /// What the engine failed with when it was stopped.
+    async fn answer(
+        &mut self,
+        wish: Wish,
+        reply: oneshot::Sender<Result<(), ServiceError>>,
+    ) -> anyhow::Result<()> {
+        let answer = match wish {
+            Wish::Unlock(passphrase) => self.unlock(passphrase).await,
+            Wish::Passphrase { current, new } => self.change(current, new).await,
+            Wish::Lock if self.is_locked() => Ok(()),
+            Wish::Lock if !self.node.vault().has_passphrase() => Err(NoPassphrase.into()),
+            Wish::Lock => {
+                self.close().await?;
+                info!("the vault is locked");
+                Ok(())
+            }
+        };
+        // A client that has gone away does not wait for its answer.
+        let _ = reply.send(answer);
+        Ok(())
+    }
+
+    async fn unlock(&mut self, passphrase: Passphrase) -> Result<(), ServiceError> {
+        if !self.is_locked() {
+            let has_passphrase = self.node.vault().has_passphrase();
+            return Err(if has_passphrase {
+                KeeperError::IsOpen.into()
+            } else {
+                NoPassphrase.into()
+            });
+        }
+        let vault = self.try_passphrase(passphrase).await?;
+        self.open(vault).await.map_err(|error| {
+            warn!(%error, "the vault was opened, and Kith cannot start");
+            ServiceError::from(KeeperError::Start(chain(&error)))
+        })?;
+        info!("the vault is open");
+        Ok(())
+    }
+
+    /// Opens the key file with a passphrase, unless the next try has to wait.
+    async fn try_passphrase(&mut self, passphrase: Passphrase) -> Result<Vault, ServiceError> {
+        self.tries.may_try(Instant::now())?;
+        let folder = self.config.data_dir.clone();
+        match blocking(move || vault::unlock(&folder, &passphrase)).await {
+            Ok(vault) => {
+                self.tries = Tries::default();
+                Ok(vault)
+            }
+            Err(VaultError::KeyFile(KeyFileError::WrongSecret | KeyFileError::Passphrase)) => {
+                Err(self.tries.was_wrong(Instant::now()).into())
+            }
+            Err(error) => Err(KeeperError::Start(chain(&error)).into()),
+        }
+    }
+
+    /// Sets, changes or removes the passphrase of an open vault.
+    async fn change(
+        &mut self,
+        current: Option<Passphrase>,
+        new: Option<Passphrase>,
+    ) -> Result<(), ServiceError> {
+        if self.is_locked() {
+            return Err(KeeperError::IsLocked.into());
+        }
+        let fit = |new: &Passphrase| new.chars().count() >= MIN_PASSPHRASE && new.len() <= 1024;
+        if !new.as_ref().is_none_or(fit) {
+            return Err(KeeperError::Unfit.into());
+        }
+        let folder = self.config.data_dir.clone();
+        // A vault of its own: the one in use stays what it is until the file is written.
+        let vault = match (self.node.vault().has_passphrase(), current) {
+            (true, Some(current)) => self.try_passphrase(current).await?,
+            (true, None) => return Err(KeeperError::CurrentMissing.into()),
+            (false, _) if new.is_none() => return Err(NoPassphrase.into()),
+            (false, _) => {
+                let folder = folder.clone();
+                let opened = blocking(move || vault::open(&folder)).await;
+                let not_opened = |error: &VaultError| KeeperError::NotWritten(chain(error));
+                opened.map_err(|error| not_opened(&error))?.ok_or(KeeperError::CurrentMissing)?
+            }
+        };
+        let locked = new.is_some();
+        let (vault, written) = blocking(move || {
+            let mut vault = vault;
+            let written = match new {
+                Some(new) => vault::set_passphrase(&folder, &mut vault, &new),
+                None => vault::remove_passphrase(&folder, &mut vault),
+            };
+            (vault, written)
+        })
+        .await;
+        written.map_err(|error| KeeperError::NotWritten(chain(&error)))?;
+        if let Some(running) = &mut self.running {
+            running.vault = vault;
+        }
+        self.node.set_has_passphrase(locked);
+        Ok(())
+    }
+
+    /// Begins another generation of erasable keys if one is due, or goes on with one that a crash broke off.
+    /// Clients of the vault wait meanwhile; the engine does not.
+    async fn erase_if_due(&mut self) {
+        let Some(running) = &mut self.running else { return };
+        let begun = running.vault.has_previous_generation();
+        if !begun && !matches!(self.node.erasure_is_due().await, Ok(true)) {
+            return;
+        }
+        if let Err(error) = erase(running, &self.node, &self.config.data_dir).await {
+            warn!(error = %chain(&*error), "old keys could not be erased; this is tried again in an hour");
+        }
+    }
+}
+
+/// One generation: a key, every row under it, and the one before forgotten.
+async fn erase(running: &mut Running, node: &Node, folder: &std::path::Path) -> anyhow::Result<()> {
+    if !running.vault.has_previous_generation() {
+        running.vault.rotate_generation(&mut rand::rng())?;
+        if let Err(error) = vault::save(folder, &running.vault) {
+            running.vault.undo_generation();
+            return Err(error.into());
+        }
+        running.store.renew(&running.vault);
+    }
+    node.seal_anew().await?;
+    running.vault.forget_previous_generation();
+    running.store.renew(&running.vault);
+    vault::save(folder, &running.vault)?;
+    info!(generation = running.vault.generation(), "another generation of erasable keys");
+    Ok(())
+}
+
+/// What ended by itself.
+enum Ended {
+    Engine(Result<Result<(), StoreError>, JoinError>),
+    /// And how, in words.
+    Net(String),
+}
+
+/// Returns when engine or network end by themselves.
+async fn ended(running: &mut Option<Running>) -> Ended {
+    let Some(running) = running else { return std::future::pending().await };
+    tokio::select! {
+        end = &mut running.engine => Ended::Engine(end),
+        end = running.net.closed() => Ended::Net(format!("{end:?}")),
+    }
+}
+
+/// Runs what waits for the disk or for Argon2id beside the others.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+    }
+}
+
+/// An error and its causes.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_five_wrong_passphrases_the_next_waits_ever_longer() {
+        let mut tries = Tries::default();
+        let mut now = Instant::now();
+        for left in [4, 3, 2, 1] {
+            assert!(tries.may_try(now).is_ok());
+            assert!(matches!(tries.was_wrong(now), KeeperError::Wrong(n) if n == left));
+        }
+        for wait in [5, 10, 20, 40, 80, 160, 320, 640, 900, 900] {
+            assert!(tries.may_try(now).is_ok());
+            let refused = tries.was_wrong(now);
+            assert!(matches!(refused, KeeperError::WrongAndWait(s) if s == wait), "{refused:?}");
+            assert!(matches!(tries.may_try(now), Err(KeeperError::Wait(s)) if s == wait));
+            now += Duration::from_secs(wait) - Duration::from_millis(1);
+            assert!(matches!(tries.may_try(now), Err(KeeperError::Wait(1))));
+            now += Duration::from_millis(1);
+        }
+    }
+}
