@@ -81,6 +81,7 @@ pub use session::{
 };
 pub use vault::{
     DecodedTreeValue, KdfParams, KeyFileError, KeyFileMode, TreeKey, TreeOpenError, Unlock, Vault,
+    VaultLock,
 };
 
 /// SHA-256, the one hash of the protocol.

@@ -145,14 +145,19 @@ impl KdfParams {
         Ok(Self { memory_kib, passes })
     }
 
-    /// The cost at which this machine takes about `target_ms`, given that the floor took it `floor_ms`: whole
-    /// multiples of the floor's memory, since time grows with memory; between floor and cap.
+    /// The cost at which this machine takes about `target_ms`, given that the floor took it `floor_ms`: first
+    /// more memory, up to four times the floor's (256 MiB: a machine that can spare that today has to be able
+    /// to at every start), then more passes, up to the cap. Time grows with either.
     #[must_use]
     pub fn for_machine(floor_ms: u64, target_ms: u64) -> Self {
-        let times = target_ms.checked_div(floor_ms).unwrap_or(u64::MAX).max(1);
-        let most = u64::from(MAX_MEMORY_KIB / MIN_MEMORY_KIB);
-        let times = u32::try_from(times.min(most)).expect("at most the cap's multiple");
-        Self { memory_kib: MIN_MEMORY_KIB.saturating_mul(times), passes: MIN_PASSES }
+        let most = u64::from(MAX_PASSES).saturating_mul(4);
+        let times = target_ms.checked_div(floor_ms).unwrap_or(most).clamp(1, most);
+        let memory = times.min(4);
+        let passes = times.checked_div(memory).unwrap_or(1).saturating_mul(u64::from(MIN_PASSES));
+        Self {
+            memory_kib: MIN_MEMORY_KIB.saturating_mul(u32::try_from(memory).unwrap_or(1)),
+            passes: u32::try_from(passes).unwrap_or(MAX_PASSES).min(MAX_PASSES),
+        }
     }
 
     /// Memory in KiB.
@@ -206,14 +211,18 @@ pub enum KeyFileError {
 #[error("the previous generation was not forgotten yet")]
 pub struct StillNeeded;
 
-/// The part of a key file that says how to get at its key.
-struct Lock {
+/// The part of a key file that says how to get at its key, and that key.
+pub struct VaultLock {
     header: [u8; HEADER_LEN],
     kek: Secret<32>,
 }
 
-impl Lock {
-    fn fresh<R: CryptoRng + ?Sized>(
+impl VaultLock {
+    /// Makes a lock that nothing is behind yet. This is what takes as long as Argon2id does.
+    ///
+    /// # Errors
+    /// [`KeyFileError::Passphrase`] or [`KeyFileError::OutOfMemory`].
+    pub fn new<R: CryptoRng + ?Sized>(
         unlock: Unlock<'_>,
         params: KdfParams,
         rng: &mut R,
@@ -263,6 +272,13 @@ impl Lock {
     }
 }
 
+impl fmt::Debug for VaultLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { header: _, kek: _ } = self;
+        f.write_str("VaultLock(..)")
+    }
+}
+
 /// KEK and commitment.
 fn derive(
     unlock: Unlock<'_>,
@@ -309,7 +325,7 @@ fn stretch(passphrase: &[u8], salt: &[u8], params: Params) -> Result<Secret<32>,
 
 /// The unlocked master key.
 pub struct Vault {
-    lock: Lock,
+    lock: VaultLock,
     dmk: Secret<32>,
     generation: u32,
     current: Secret<32>,
@@ -328,7 +344,7 @@ impl Vault {
         rng: &mut R,
     ) -> Result<Self, KeyFileError> {
         Ok(Self {
-            lock: Lock::fresh(unlock, params, rng)?,
+            lock: VaultLock::new(unlock, params, rng)?,
             dmk: Secret::random(rng),
             generation: 0,
             current: Secret::random(rng),
@@ -347,7 +363,7 @@ impl Vault {
         let mut payload = Zeroizing::new(r.array::<PAYLOAD_LEN>()?);
         let tag = r.array()?;
         r.finish()?;
-        let lock = Lock::open(header, unlock)?;
+        let lock = VaultLock::open(header, unlock)?;
         aead::xopen(&lock.kek, &nonce, &lock.header, &mut *payload, &tag)
             .map_err(|_| KeyFileError::Altered)?;
         let mut r = Reader::new(&*payload);
@@ -358,20 +374,18 @@ impl Vault {
         Ok(Self { lock, dmk, generation, current, previous })
     }
 
-    /// Changes what unlocks the vault; the master key stays.
+    /// The same keys behind another lock.
     ///
-    /// The shell then writes [`Vault::key_file`] by atomic replacement.
-    ///
-    /// # Errors
-    /// [`KeyFileError::Passphrase`] or [`KeyFileError::OutOfMemory`]; the old lock then stays.
-    pub fn rewrap<R: CryptoRng + ?Sized>(
-        &mut self,
-        unlock: Unlock<'_>,
-        params: KdfParams,
-        rng: &mut R,
-    ) -> Result<(), KeyFileError> {
-        self.lock = Lock::fresh(unlock, params, rng)?;
-        Ok(())
+    /// The shell writes its [`Vault::key_file`] by atomic replacement, and goes on with it once that is done.
+    #[must_use]
+    pub fn behind(&self, lock: VaultLock) -> Self {
+        Self {
+            lock,
+            dmk: self.dmk.duplicate(),
+            generation: self.generation,
+            current: self.current.duplicate(),
+            previous: self.previous.duplicate(),
+        }
     }
 
     /// The key file to write: [`KEY_FILE_LEN`] bytes, different every time.

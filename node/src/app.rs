@@ -58,6 +58,12 @@ pub enum StartError {
         /// Why.
         source: VaultError,
     },
+    /// Another process had the profile while this one began.
+    #[error("another Kith has used {} meanwhile. Start again", folder.display())]
+    Changed {
+        /// The profile's folder.
+        folder: PathBuf,
+    },
     /// The store does not open.
     #[error("cannot open the messages in {}", folder.display())]
     Store {

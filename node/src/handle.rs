@@ -114,7 +114,7 @@ impl Node {
             Ok(())
         };
         self.run(Box::new(command)).await?;
-        result.await.unwrap_or_else(|_| Err(ServiceError::stopped()))
+        result.await.unwrap_or_else(|_| Err(self.door.why_gone()))
     }
 
     async fn view<T: Send + 'static>(
@@ -125,7 +125,7 @@ impl Node {
     }
 
     async fn run(&self, command: crate::engine::Command) -> Result<()> {
-        self.door.engine()?.send(command).await.map_err(|_| ServiceError::stopped())
+        self.door.engine()?.send(command).await.map_err(|_| self.door.why_gone())
     }
 }
 

@@ -11,6 +11,10 @@ fn vault(rng: &mut TestRng) -> Vault {
     Vault::create(Unlock::DeviceKey(&device_key()), KdfParams::default(), rng).unwrap()
 }
 
+fn passphrase(words: &[u8], rng: &mut TestRng) -> Result<VaultLock, KeyFileError> {
+    VaultLock::new(Unlock::Passphrase(words), KdfParams::default(), rng)
+}
+
 #[test]
 fn a_key_file_opens_with_its_device_key_and_gives_the_same_tree_keys() {
     let mut rng = TestRng::new("vault");
@@ -35,9 +39,9 @@ fn a_key_file_opens_with_its_device_key_and_gives_the_same_tree_keys() {
 #[test]
 fn a_passphrase_can_be_set_changed_and_must_be_right() {
     let mut rng = TestRng::new("passphrase");
-    let mut vault = vault(&mut rng);
+    let vault = vault(&mut rng);
     let probe = vault.tree_key("t", 0).index_key(b"id");
-    vault.rewrap(Unlock::Passphrase(b"correct horse"), KdfParams::default(), &mut rng).unwrap();
+    let vault = vault.behind(passphrase(b"correct horse", &mut rng).unwrap());
     let file = vault.key_file(&mut rng);
     assert_eq!(
         Vault::open(&file, Unlock::Passphrase(b"correct hors")).unwrap_err(),
@@ -96,15 +100,9 @@ fn stored_parameters_outside_floor_and_cap_are_refused() {
 #[test]
 fn empty_and_endless_passphrases_are_refused() {
     let mut rng = TestRng::new("empty");
-    let mut vault = vault(&mut rng);
-    for passphrase in [&b""[..], &[b'x'; MAX_PASSPHRASE + 1]] {
-        assert_eq!(
-            vault.rewrap(Unlock::Passphrase(passphrase), KdfParams::default(), &mut rng),
-            Err(KeyFileError::Passphrase)
-        );
+    for wrong in [&b""[..], &[b'x'; MAX_PASSPHRASE + 1]] {
+        assert_eq!(passphrase(wrong, &mut rng).unwrap_err(), KeyFileError::Passphrase);
     }
-    let file = vault.key_file(&mut rng);
-    assert!(Vault::open(&file, Unlock::DeviceKey(&device_key())).is_ok(), "the old lock stays");
 }
 
 #[test]
@@ -180,9 +178,9 @@ fn no_generation_begins_before_the_one_before_is_forgotten() {
 #[test]
 fn a_key_file_says_what_it_wants() {
     let mut rng = TestRng::new("mode");
-    let mut vault = vault(&mut rng);
+    let vault = vault(&mut rng);
     assert_eq!(KeyFileMode::of(&vault.key_file(&mut rng)), Ok(KeyFileMode::DeviceKey));
-    vault.rewrap(Unlock::Passphrase(b"beans"), KdfParams::default(), &mut rng).unwrap();
+    let vault = vault.behind(passphrase(b"beans", &mut rng).unwrap());
     let mut file = vault.key_file(&mut rng);
     assert_eq!(KeyFileMode::of(&file), Ok(KeyFileMode::Passphrase));
     assert_eq!(KeyFileMode::of(&file[..7]), Err(KeyFileError::NotAKeyFile));
@@ -197,12 +195,18 @@ fn a_key_file_says_what_it_wants() {
 
 #[test]
 fn the_cost_follows_the_machine_between_floor_and_cap() {
-    for (floor_ms, target_ms, times) in
-        [(620, 700, 1), (2_000, 700, 1), (100, 700, 7), (101, 700, 6), (1, 700, 16), (0, 700, 16)]
-    {
+    for (floor_ms, target_ms, times, passes) in [
+        (620, 700, 1, 3),
+        (2_000, 700, 1, 3),
+        (200, 700, 3, 3),
+        (100, 700, 4, 3),
+        (80, 700, 4, 6),
+        (1, 700, 4, 64),
+        (0, 700, 4, 64),
+    ] {
         let cost = KdfParams::for_machine(floor_ms, target_ms);
         assert_eq!(cost.memory_kib(), times * MIN_MEMORY_KIB, "{floor_ms}");
-        assert_eq!(cost.passes(), MIN_PASSES);
+        assert_eq!(cost.passes(), passes, "{floor_ms}");
         assert_eq!(KdfParams::new(cost.memory_kib(), cost.passes()), Ok(cost));
     }
 }

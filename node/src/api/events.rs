@@ -122,6 +122,7 @@ async fn converse(
     let reason = match admit(&api, &mut socket, session, since).await {
         Ok((session, since)) => match api.node().events().subscribe(since).await {
             Ok(feed) => pump(&api, &mut socket, &session, feed).await,
+            Err(_) if api.node().vault().locked() => Some(close::LOCKED),
             Err(_) => Some(close::INTERNAL),
         },
         Err(reason) => Some(reason),
@@ -174,7 +175,8 @@ async fn pump(
     let mut ping = interval_at(Instant::now() + PING, PING);
     let mut unanswered = 0u8;
     loop {
-        tokio::select! {
+        // What ends it goes first: after a lock, nothing more is told.
+        tokio::select! { biased;
             () = api.shutdown().cancelled() => return Some(close::GOING_AWAY),
             () = session.ended.cancelled() => return Some(ended(api)),
             event = feed.next() => {
@@ -257,7 +259,7 @@ impl Lines {
         if self.ended {
             return None;
         }
-        let event = tokio::select! {
+        let event = tokio::select! { biased;
             () = self.api.shutdown().cancelled() => None,
             () = self.session.ended.cancelled() => None,
             event = self.feed.next() => event,

@@ -103,6 +103,12 @@ impl Answers {
         Ok(slot)
     }
 
+    /// Forgets every answer: the vault was locked, and there is text in them. What makes messages knows its
+    /// keys by itself.
+    pub(super) fn clear(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Table::default();
+    }
+
     /// Forgets a key whose request may be tried again.
     fn forget(&self, key: &str) {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);

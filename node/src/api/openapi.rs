@@ -79,6 +79,7 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(vault::set_passphrase))
         .routes(routes!(vault::remove_passphrase))
         .routes(routes!(backups::get_backup))
+        .routes(routes!(backups::get_unanswered))
         .routes(routes!(backups::show_phrase))
         .routes(routes!(node::get_status))
         .routes(routes!(node::get_health))
@@ -101,6 +102,7 @@ fn described() -> OpenApiRouter<Api> {
 fn people() -> OpenApiRouter<Api> {
     let pictures = OpenApiRouter::new()
         .routes(routes!(invites::decode_invite))
+        .routes(routes!(contacts::verify_contact, contacts::unverify_contact))
         .layer(DefaultBodyLimit::max(PICTURE_BYTES));
     OpenApiRouter::new()
         .routes(routes!(invites::create_invite, invites::list_invites))
@@ -117,7 +119,6 @@ fn people() -> OpenApiRouter<Api> {
         .routes(routes!(contacts::get_contact, contacts::update_contact, contacts::remove_contact))
         .routes(routes!(contacts::get_safety_number))
         .routes(routes!(contacts::get_safety_number_svg))
-        .routes(routes!(contacts::verify_contact, contacts::unverify_contact))
         .routes(routes!(chats::list_chats))
         .routes(routes!(chats::get_chat))
         .routes(routes!(chats::put_draft))

@@ -28,6 +28,9 @@ pub(super) const API: &str = "/api/v1";
 
 /// The endpoint that also reads pictures.
 pub(super) const DECODE: &str = "/api/v1/invites/decode";
+/// Around a contact's id, the path that takes them as well.
+const CONTACTS: &str = "/api/v1/contacts/";
+const VERIFICATION: &str = "/verification";
 
 /// What [`DECODE`] reads besides JSON.
 pub(super) const PICTURES: [&str; 4] =
@@ -113,7 +116,13 @@ fn content_is_ours(method: &Method, path: &str, headers: &HeaderMap) -> bool {
     let Some(named) = single(headers, &header::CONTENT_TYPE) else { return false };
     let Some(named) = named else { return !has_body(headers) };
     let essence = named.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence == "application/json" || (path == DECODE && PICTURES.contains(&essence.as_str()))
+    essence == "application/json" || (takes_pictures(path) && PICTURES.contains(&essence.as_str()))
+}
+
+/// Where a camera's frame or an upload may go.
+fn takes_pictures(path: &str) -> bool {
+    let verification = path.strip_prefix(CONTACTS).and_then(|rest| rest.strip_suffix(VERIFICATION));
+    path == DECODE || verification.is_some_and(|id| !id.contains('/'))
 }
 
 fn has_body(headers: &HeaderMap) -> bool {

@@ -36,13 +36,16 @@ pub async fn run_demo(options: DemoConfig) -> anyhow::Result<()> {
     for (name, identifier) in PEOPLE {
         let config = config_of(&options, &folder, name, &address);
         let node = start(&config).await.with_context(|| format!("{name}'s node did not start"))?;
-        enter(&node.node, &address, name, identifier).await?;
+        match node.locked {
+            true => println!("{name}'s vault is locked: unlock it in the browser."),
+            false => enter(&node.node, &address, name, identifier).await?,
+        }
         running.push((name, config, node));
     }
     let [(_, _, ada), (_, _, ben)] = running.as_slice() else {
         anyhow::bail!("two people were started");
     };
-    if options.connected {
+    if options.connected && !ada.locked && !ben.locked {
         connect(&ada.node, &ben.node).await?;
     }
     welcome(&options, &folder, &running).await;

@@ -15,10 +15,11 @@ use std::time::Duration;
 use crypto::{KeyFileError, Vault};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::vault::{NewLock, Opened};
 use super::{StartError, VaultError, stays_on_this_machine, vault};
 use crate::config::NodeConfig;
 use crate::engine::{self, Clock, Engine, Settings, SystemClock};
@@ -44,6 +45,8 @@ const MIN_PASSPHRASE: usize = 8;
 /// What runs while the vault is open.
 struct Running {
     vault: Vault,
+    /// Its key file is behind: the key of a generation that is over is still in it.
+    unsaved: bool,
     store: SealedStore,
     net: NetHandle,
     engine: JoinHandle<Result<(), StoreError>>,
@@ -108,14 +111,23 @@ enum KeeperError {
     IsOpen,
     #[error("The vault is locked. Unlock it with your passphrase.")]
     IsLocked,
+    #[error("This profile has no passphrase, so there is none to remove.")]
+    NothingToRemove,
     #[error("This profile has a passphrase already. Give it to change it.")]
     CurrentMissing,
     #[error(
         "Kith cannot start with this profile: {0}. Your data was left as it is; the log says more."
     )]
     Start(String),
-    #[error("The key file could not be written: {0}. Nothing was changed.")]
-    NotWritten(String),
+    #[error("The passphrase was not changed: {0}.")]
+    NotChanged(String),
+}
+
+/// Why a passphrase opened nothing.
+enum Tried {
+    Refused(KeeperError),
+    /// Not the passphrase's fault.
+    Failed(String),
 }
 
 /// Tries, as a person counts them.
@@ -133,10 +145,11 @@ impl Refusal for KeeperError {
             Self::Wait(_) => "too_many_tries",
             Self::Unfit => "unfit_passphrase",
             Self::IsOpen => "not_locked",
+            Self::NothingToRemove => "no_passphrase",
             Self::IsLocked => "locked",
             Self::CurrentMissing => "current_passphrase_missing",
             Self::Start(_) => "cannot_start",
-            Self::NotWritten(_) => "not_written",
+            Self::NotChanged(_) => "not_changed",
         }
     }
 
@@ -145,9 +158,9 @@ impl Refusal for KeeperError {
             Self::Wrong(_) | Self::WrongAndWait(_) => ErrorKind::Forbidden,
             Self::Wait(seconds) => ErrorKind::TooMany { retry_after_seconds: *seconds },
             Self::Unfit | Self::CurrentMissing => ErrorKind::Invalid,
-            Self::IsOpen => ErrorKind::Conflict,
+            Self::IsOpen | Self::NothingToRemove => ErrorKind::Conflict,
             Self::IsLocked => ErrorKind::Locked,
-            Self::Start(_) | Self::NotWritten(_) => ErrorKind::Internal,
+            Self::Start(_) | Self::NotChanged(_) => ErrorKind::Internal,
         }
     }
 }
@@ -159,6 +172,8 @@ pub(super) struct Keeper {
     asks: mpsc::Receiver<Ask>,
     shutdown: CancellationToken,
     tries: Tries,
+    /// When it is looked whether another generation is due.
+    look: Interval,
     running: Option<Running>,
 }
 
@@ -177,10 +192,14 @@ impl Keeper {
         let vault = opened
             .map_err(|source| StartError::Vault { folder: config.data_dir.clone(), source })?;
         let tries = Tries::default();
-        let mut keeper = Self { config, node: node.clone(), asks, shutdown, tries, running: None };
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut keeper =
+            Self { config, node: node.clone(), asks, shutdown, tries, look, running: None };
         node.set_has_passphrase(vault.is_none());
-        if let Some(vault) = vault {
-            keeper.open(vault).await?;
+        match vault {
+            Some(opened) => keeper.open(opened).await?,
+            None => node.lock(),
         }
         Ok((keeper, node))
     }
@@ -191,10 +210,9 @@ impl Keeper {
     }
 
     /// Starts store, engine and network under an open vault.
-    async fn open(&mut self, vault: Vault) -> Result<(), StartError> {
+    async fn open(&mut self, opened: Opened) -> Result<(), StartError> {
         let config = &self.config;
         let folder = config.data_dir.join("store");
-        let failed = |source| StartError::Store { folder: folder.clone(), source };
         let settings = Settings {
             profile: config.profile.clone(),
             data_dir: config.data_dir.display().to_string(),
@@ -202,14 +220,26 @@ impl Keeper {
             lan: config.lan,
             confined: stays_on_this_machine(&config.listen),
         };
-        let path = folder.clone();
+        let (data_dir, has_passphrase) =
+            (config.data_dir.clone(), self.node.vault().has_passphrase());
         let started = blocking(move || {
-            let store = SealedStore::new(Arc::new(SledStore::open(&path)?), &vault);
+            let failed = |source| StartError::Store { folder: folder.clone(), source };
+            let sled = SledStore::open(&folder).map_err(failed)?;
+            // From here on, no other process has this profile.
+            match opened.is_current(&data_dir) {
+                Ok(true) => {}
+                Ok(false) => return Err(StartError::Changed { folder: data_dir }),
+                Err(source) => return Err(StartError::Vault { folder: data_dir, source }),
+            }
+            if has_passphrase {
+                vault::forget_device_key(&data_dir);
+            }
+            let store = SealedStore::new(Arc::new(sled), &opened.vault);
             let now = SystemClock.now();
-            let engine = Engine::start(store.clone(), settings, now, &mut rand::rng())?;
-            Ok((engine, store, vault))
+            let engine = Engine::start(store.clone(), settings, now, &mut rand::rng());
+            Ok((engine.map_err(failed)?, store, opened.vault))
         });
-        let ((engine, first), store, vault) = started.await.map_err(failed)?;
+        let ((engine, first), store, vault) = started.await?;
         let shutdown = self.shutdown.child_token();
         // Whatever fails below must not leave the rest running.
         let guard = shutdown.clone().drop_guard();
@@ -227,7 +257,9 @@ impl Keeper {
             engine::spawn(engine, first, Arc::new(SystemClock), sink, shutdown.clone());
         guard.disarm();
         self.node.open(handle);
-        self.running = Some(Running { vault, store, net, engine: task, shutdown });
+        self.running = Some(Running { vault, unsaved: false, store, net, engine: task, shutdown });
+        // A generation may be due, or was broken off.
+        self.look.reset_immediately();
         Ok(())
     }
 
@@ -236,25 +268,29 @@ impl Keeper {
     /// # Errors
     /// The store's failure, or that the network ended.
     pub(super) async fn run(mut self) -> anyhow::Result<()> {
-        let mut look = interval(LOOK);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             // What stops the node ends engine and network as well: it is looked at first.
             tokio::select! { biased;
-                () = self.shutdown.cancelled() => return self.close().await,
+                () = self.shutdown.cancelled() => {
+                    self.node.end();
+                    return self.close().await;
+                }
                 end = ended(&mut self.running) => return self.bury(end).await,
                 ask = self.asks.recv() => match ask {
                     Some(Ask { wish, reply }) => self.answer(wish, reply).await?,
-                    None => return self.close().await,
+                    None => {
+                        self.node.end();
+                        return self.close().await;
+                    }
                 },
-                _ = look.tick() => self.erase_if_due().await,
+                _ = self.look.tick() => self.erase_if_due().await,
             }
         }
     }
 
     /// Stops what is left after engine or network ended.
     async fn bury(&mut self, end: Ended) -> anyhow::Result<()> {
-        self.node.close();
+        self.node.end();
         let Some(running) = self.running.take() else { return Ok(()) };
         running.shutdown.cancel();
         match end {
@@ -271,7 +307,6 @@ impl Keeper {
     }
 
     async fn close(&mut self) -> anyhow::Result<()> {
-        self.node.close();
         match self.running.take() {
             Some(running) => running.stop().await,
             None => Ok(()),
@@ -291,6 +326,7 @@ impl Keeper {
             Wish::Lock if self.is_locked() => Ok(()),
             Wish::Lock if !self.node.vault().has_passphrase() => Err(NoPassphrase.into()),
             Wish::Lock => {
+                self.node.lock();
                 self.close().await?;
                 info!("the vault is locked");
                 Ok(())
@@ -310,8 +346,11 @@ impl Keeper {
                 NoPassphrase.into()
             });
         }
-        let vault = self.try_passphrase(passphrase).await?;
-        self.open(vault).await.map_err(|error| {
+        let opened = self.try_passphrase(passphrase).await.map_err(|error| match error {
+            Tried::Refused(refusal) => refusal,
+            Tried::Failed(why) => KeeperError::Start(why),
+        })?;
+        self.open(opened).await.map_err(|error| {
             warn!(%error, "the vault was opened, and Kith cannot start");
             ServiceError::from(KeeperError::Start(chain(&error)))
         })?;
@@ -320,18 +359,18 @@ impl Keeper {
     }
 
     /// Opens the key file with a passphrase, unless the next try has to wait.
-    async fn try_passphrase(&mut self, passphrase: Passphrase) -> Result<Vault, ServiceError> {
-        self.tries.may_try(Instant::now())?;
+    async fn try_passphrase(&mut self, passphrase: Passphrase) -> Result<Opened, Tried> {
+        self.tries.may_try(Instant::now()).map_err(Tried::Refused)?;
         let folder = self.config.data_dir.clone();
         match blocking(move || vault::unlock(&folder, &passphrase)).await {
-            Ok(vault) => {
+            Ok(opened) => {
                 self.tries = Tries::default();
-                Ok(vault)
+                Ok(opened)
             }
             Err(VaultError::KeyFile(KeyFileError::WrongSecret | KeyFileError::Passphrase)) => {
-                Err(self.tries.was_wrong(Instant::now()).into())
+                Err(Tried::Refused(self.tries.was_wrong(Instant::now())))
             }
-            Err(error) => Err(KeeperError::Start(chain(&error)).into()),
+            Err(error) => Err(Tried::Failed(chain(&error))),
         }
     }
 
@@ -341,41 +380,41 @@ impl Keeper {
         current: Option<Passphrase>,
         new: Option<Passphrase>,
     ) -> Result<(), ServiceError> {
-        if self.is_locked() {
+        let Some(mut running) = self.running.take() else {
             return Err(KeeperError::IsLocked.into());
-        }
+        };
+        let changed = self.put_lock(&mut running, current, new).await;
+        self.running = Some(running);
+        Ok(changed?)
+    }
+
+    async fn put_lock(
+        &mut self,
+        running: &mut Running,
+        current: Option<Passphrase>,
+        new: Option<Passphrase>,
+    ) -> Result<(), KeeperError> {
         let fit = |new: &Passphrase| new.chars().count() >= MIN_PASSPHRASE && new.len() <= 1024;
         if !new.as_ref().is_none_or(fit) {
-            return Err(KeeperError::Unfit.into());
+            return Err(KeeperError::Unfit);
         }
-        let folder = self.config.data_dir.clone();
-        // A vault of its own: the one in use stays what it is until the file is written.
-        let vault = match (self.node.vault().has_passphrase(), current) {
-            (true, Some(current)) => self.try_passphrase(current).await?,
-            (true, None) => return Err(KeeperError::CurrentMissing.into()),
-            (false, _) if new.is_none() => return Err(NoPassphrase.into()),
-            (false, _) => {
-                let folder = folder.clone();
-                let opened = blocking(move || vault::open(&folder)).await;
-                let not_opened = |error: &VaultError| KeeperError::NotWritten(chain(error));
-                opened.map_err(|error| not_opened(&error))?.ok_or(KeeperError::CurrentMissing)?
+        match (self.node.vault().has_passphrase(), current) {
+            (true, Some(current)) => {
+                self.try_passphrase(current).await.map_err(|error| match error {
+                    Tried::Refused(refusal) => refusal,
+                    Tried::Failed(why) => KeeperError::NotChanged(why),
+                })?;
             }
-        };
-        let locked = new.is_some();
-        let (vault, written) = blocking(move || {
-            let mut vault = vault;
-            let written = match new {
-                Some(new) => vault::set_passphrase(&folder, &mut vault, &new),
-                None => vault::remove_passphrase(&folder, &mut vault),
-            };
-            (vault, written)
-        })
-        .await;
-        written.map_err(|error| KeeperError::NotWritten(chain(&error)))?;
-        if let Some(running) = &mut self.running {
-            running.vault = vault;
+            (true, None) => return Err(KeeperError::CurrentMissing),
+            (false, _) if new.is_none() => return Err(KeeperError::NothingToRemove),
+            (false, _) => {}
         }
-        self.node.set_has_passphrase(locked);
+        let will_have_one = new.is_some();
+        let lock = blocking(move || NewLock::of(new.as_ref().map(|new| new.as_str()))).await;
+        let put_on = lock.and_then(|lock| lock.put_on(&self.config.data_dir, &running.vault));
+        running.vault = put_on.map_err(|error| KeeperError::NotChanged(chain(&error)))?;
+        running.unsaved = false;
+        self.node.set_has_passphrase(will_have_one);
         Ok(())
     }
 
@@ -383,7 +422,7 @@ impl Keeper {
     /// Clients of the vault wait meanwhile; the engine does not.
     async fn erase_if_due(&mut self) {
         let Some(running) = &mut self.running else { return };
-        let begun = running.vault.has_previous_generation();
+        let begun = running.vault.has_previous_generation() || running.unsaved;
         if !begun && !matches!(self.node.erasure_is_due().await, Ok(true)) {
             return;
         }
@@ -395,18 +434,25 @@ impl Keeper {
 
 /// One generation: a key, every row under it, and the one before forgotten.
 async fn erase(running: &mut Running, node: &Node, folder: &std::path::Path) -> anyhow::Result<()> {
+    if running.unsaved {
+        vault::save(folder, &running.vault)?;
+        running.unsaved = false;
+        return Ok(());
+    }
     if !running.vault.has_previous_generation() {
         running.vault.rotate_generation(&mut rand::rng())?;
         if let Err(error) = vault::save(folder, &running.vault) {
             running.vault.undo_generation();
             return Err(error.into());
         }
-        running.store.renew(&running.vault);
     }
+    running.store.renew(&running.vault);
     node.seal_anew().await?;
     running.vault.forget_previous_generation();
     running.store.renew(&running.vault);
+    running.unsaved = true;
     vault::save(folder, &running.vault)?;
+    running.unsaved = false;
     info!(generation = running.vault.generation(), "another generation of erasable keys");
     Ok(())
 }

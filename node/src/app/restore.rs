@@ -37,7 +37,11 @@ pub enum RestoreError {
     #[error("this backup is not complete")]
     Incomplete,
     /// The folder has a profile in it.
-    #[error("there is a profile in {} already. A backup is restored where there is none", .0.display())]
+    #[error(
+        "there is a profile in {} already. A backup is restored where there is none: choose another with \
+         --profile or --data-dir",
+        .0.display()
+    )]
     NotEmpty(PathBuf),
     /// The new folder cannot be made.
     #[error(transparent)]
@@ -177,8 +181,9 @@ fn new_engine(
     }
     private_folder(folder)?;
     let locked = || VaultError::KeyFile(crypto::KeyFileError::WrongMode);
-    let opened = vault::open(folder).and_then(|vault| vault.ok_or_else(locked));
-    let vault = opened.map_err(|source| StartError::Vault { folder: folder.to_owned(), source })?;
+    let opened = vault::open(folder).and_then(|opened| opened.ok_or_else(locked));
+    let vault::Opened { vault, .. } =
+        opened.map_err(|source| StartError::Vault { folder: folder.to_owned(), source })?;
     let store = SealedStore::new(Arc::new(SledStore::open(&folder.join("store"))?), &vault);
     identity::restore(&store, me, &mut rand::rng())?;
     let (engine, _) = Engine::start(store, Settings::default(), now, &mut rand::rng())?;

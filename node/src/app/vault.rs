@@ -12,7 +12,9 @@ use std::time::Instant;
 
 use tracing::warn;
 
-use crypto::{KdfParams, KeyFileError, KeyFileMode, Secret, Unlock, Vault};
+use crypto::{KdfParams, KeyFileError, KeyFileMode, Secret, Unlock, Vault, VaultLock};
+use icu_normalizer::ComposingNormalizerBorrowed;
+use zeroize::Zeroizing;
 
 /// Why a vault does not open.
 #[derive(Debug, thiserror::Error)]
@@ -47,38 +49,58 @@ const DEVICE_KEY: &str = "device.key";
 /// How long unlocking may take, in milliseconds: a person waits, and so does who guesses.
 const UNLOCK_MS: u64 = 700;
 
+/// A vault, and the key file that it was opened from.
+pub(super) struct Opened {
+    pub(super) vault: Vault,
+    file: Zeroizing<Vec<u8>>,
+}
+
+impl Opened {
+    /// Whether the key file is still the one that was opened. Asked once the store is this process's alone:
+    /// before, another one may have begun a generation and gone.
+    ///
+    /// # Errors
+    /// [`VaultError::Io`].
+    pub(super) fn is_current(&self, folder: &Path) -> Result<bool, VaultError> {
+        Ok(read(folder, KEY_FILE)?.is_some_and(|file| *file == *self.file))
+    }
+}
+
 /// Opens the vault in `folder`; makes one where there is none. `None` when it wants a passphrase.
 ///
 /// # Errors
 /// [`VaultError`]; nothing that was there is changed.
-pub(super) fn open(folder: &Path) -> Result<Option<Vault>, VaultError> {
-    let key_file = read(folder, KEY_FILE)?;
-    if let Some(key_file) = &key_file
-        && KeyFileMode::of(key_file)? == KeyFileMode::Passphrase
-    {
-        // One that a crash left behind: it opens nothing any more.
-        remove(folder, DEVICE_KEY)?;
+pub(super) fn open(folder: &Path) -> Result<Option<Opened>, VaultError> {
+    let device_key = || {
+        let bytes = read(folder, DEVICE_KEY)?;
+        bytes.map(|bytes| Secret::from_slice(&bytes).ok_or(VaultError::DeviceKey)).transpose()
+    };
+    let Some(file) = read(folder, KEY_FILE)? else {
+        return create(folder, device_key()?).map(Some);
+    };
+    if KeyFileMode::of(&file)? == KeyFileMode::Passphrase {
         return Ok(None);
     }
-    let device_key = read(folder, DEVICE_KEY)?
-        .map(|bytes| Secret::from_slice(&bytes).ok_or(VaultError::DeviceKey))
-        .transpose()?;
-    match (key_file, device_key) {
-        (Some(key_file), Some(device_key)) => {
-            Ok(Some(Vault::open(&key_file, Unlock::DeviceKey(&device_key))?))
-        }
-        (Some(_), None) => Err(VaultError::NoDeviceKey),
-        (None, device_key) => create(folder, device_key).map(Some),
-    }
+    let device_key = device_key()?.ok_or(VaultError::NoDeviceKey)?;
+    Ok(Some(Opened { vault: Vault::open(&file, Unlock::DeviceKey(&device_key))?, file }))
 }
 
 /// Opens the vault in `folder` with its passphrase. Takes as long as Argon2id was told to.
 ///
 /// # Errors
 /// [`VaultError`]; nothing is changed.
-pub(super) fn unlock(folder: &Path, passphrase: &str) -> Result<Vault, VaultError> {
-    let key_file = read(folder, KEY_FILE)?.ok_or(VaultError::NoKeyFile)?;
-    Ok(Vault::open(&key_file, Unlock::Passphrase(passphrase.as_bytes()))?)
+pub(super) fn unlock(folder: &Path, passphrase: &str) -> Result<Opened, VaultError> {
+    let file = read(folder, KEY_FILE)?.ok_or(VaultError::NoKeyFile)?;
+    let passphrase = normal(passphrase);
+    Ok(Opened { vault: Vault::open(&file, Unlock::Passphrase(passphrase.as_bytes()))?, file })
+}
+
+/// The passphrase opened the vault, and the store is this process's alone: a device key that a crash left
+/// behind opens nothing any more but copies of the key file before.
+pub(super) fn forget_device_key(folder: &Path) {
+    if let Err(error) = remove(folder, DEVICE_KEY) {
+        warn!(%error, "the key that opened the vault before is still there");
+    }
 }
 
 /// Writes the key file of a vault whose generation has changed.
@@ -89,48 +111,73 @@ pub(super) fn save(folder: &Path, vault: &Vault) -> Result<(), VaultError> {
     write(folder, KEY_FILE, &vault.key_file(&mut rand::rng()))
 }
 
-/// From now on the vault wants this passphrase, at a cost that fits this machine. `vault` is one of its own,
-/// opened for this: when anything fails, the one in use and the files are as they were.
-///
-/// # Errors
-/// [`VaultError`].
-pub(super) fn set_passphrase(
-    folder: &Path,
-    vault: &mut Vault,
-    passphrase: &str,
-) -> Result<(), VaultError> {
-    let cost = measured_cost()?;
-    let unlock = Unlock::Passphrase(passphrase.as_bytes());
-    match vault.rewrap(unlock, cost, &mut rand::rng()) {
-        // What the machine could do a moment ago, it cannot now: the floor is strong enough.
-        Err(KeyFileError::OutOfMemory) => {
-            vault.rewrap(unlock, KdfParams::default(), &mut rand::rng())?;
-        }
-        rewrapped => rewrapped?,
-    }
-    save(folder, vault)?;
-    // It opens nothing but copies of the key file before; the next start tries again.
-    if let Err(error) = remove(folder, DEVICE_KEY) {
-        warn!(%error, "the key that opened the vault before is still there");
-    }
-    Ok(())
+/// What will open a vault.
+pub(super) struct NewLock {
+    lock: VaultLock,
+    /// Without a passphrase.
+    device_key: Option<Secret<32>>,
 }
 
-/// From now on the vault opens by itself.
-///
-/// # Errors
-/// [`VaultError`]; the files are then as they were.
-pub(super) fn remove_passphrase(folder: &Path, vault: &mut Vault) -> Result<(), VaultError> {
-    let device_key = Secret::random(&mut rand::rng());
-    write(folder, DEVICE_KEY, device_key.expose())?;
-    vault.rewrap(Unlock::DeviceKey(&device_key), KdfParams::default(), &mut rand::rng())?;
-    save(folder, vault)
+impl NewLock {
+    /// A lock for this passphrase, at a cost that fits this machine; without one, for a device key.
+    ///
+    /// # Errors
+    /// [`VaultError::KeyFile`].
+    pub(super) fn of(passphrase: Option<&str>) -> Result<Self, VaultError> {
+        let mut rng = rand::rng();
+        let Some(passphrase) = passphrase else {
+            let key = Secret::random(&mut rng);
+            let lock = VaultLock::new(Unlock::DeviceKey(&key), KdfParams::default(), &mut rng)?;
+            return Ok(Self { lock, device_key: Some(key) });
+        };
+        let cost = measured_cost()?;
+        let passphrase = normal(passphrase);
+        let unlock = Unlock::Passphrase(passphrase.as_bytes());
+        let lock = match VaultLock::new(unlock, cost, &mut rng) {
+            // What the machine could do a moment ago, it cannot now: the floor is strong enough.
+            Err(KeyFileError::OutOfMemory) => {
+                VaultLock::new(unlock, KdfParams::default(), &mut rng)?
+            }
+            lock => lock?,
+        };
+        Ok(Self { lock, device_key: None })
+    }
+
+    /// Puts the keys of `vault` behind this lock. The vault that is returned is the one to go on with.
+    ///
+    /// # Errors
+    /// [`VaultError`]; the files are then as they were, if they can be written at all.
+    pub(super) fn put_on(self, folder: &Path, vault: &Vault) -> Result<Vault, VaultError> {
+        let locked = vault.behind(self.lock);
+        let had_device_key = folder.join(DEVICE_KEY).exists();
+        let written = match &self.device_key {
+            Some(key) => write(folder, DEVICE_KEY, key.expose()),
+            None => Ok(()),
+        };
+        if let Err(error) = written.and_then(|()| save(folder, &locked)) {
+            // The file may be the new one all the same: only its name may not be on the disk.
+            save(folder, vault)?;
+            if !had_device_key {
+                remove(folder, DEVICE_KEY)?;
+            }
+            return Err(error);
+        }
+        if self.device_key.is_none() {
+            forget_device_key(folder);
+        }
+        Ok(locked)
+    }
+}
+
+/// A passphrase as it is stretched: the same letters are the same bytes, however they were typed.
+fn normal(passphrase: &str) -> Zeroizing<String> {
+    Zeroizing::new(ComposingNormalizerBorrowed::new_nfkc().normalize(passphrase).into_owned())
 }
 
 /// What Argon2id may cost on this machine, from how long the floor takes now.
 fn measured_cost() -> Result<KdfParams, VaultError> {
     let begun = Instant::now();
-    Vault::create(Unlock::Passphrase(b"measure"), KdfParams::default(), &mut rand::rng())?;
+    VaultLock::new(Unlock::Passphrase(b"measure"), KdfParams::default(), &mut rand::rng())?;
     let floor_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(KdfParams::for_machine(floor_ms, UNLOCK_MS))
 }
@@ -144,7 +191,7 @@ fn remove(folder: &Path, file: &'static str) -> Result<(), VaultError> {
     }
 }
 
-fn create(folder: &Path, device_key: Option<Secret<32>>) -> Result<Vault, VaultError> {
+fn create(folder: &Path, device_key: Option<Secret<32>>) -> Result<Opened, VaultError> {
     let device_key = match device_key {
         Some(device_key) => device_key,
         None => {
@@ -155,16 +202,14 @@ fn create(folder: &Path, device_key: Option<Secret<32>>) -> Result<Vault, VaultE
     };
     let unlock = Unlock::DeviceKey(&device_key);
     let vault = Vault::create(unlock, KdfParams::default(), &mut rand::rng())?;
-    write(folder, KEY_FILE, &vault.key_file(&mut rand::rng()))?;
-    Ok(vault)
+    let file = Zeroizing::new(vault.key_file(&mut rand::rng()));
+    write(folder, KEY_FILE, &file)?;
+    Ok(Opened { vault, file })
 }
 
-fn read(
-    folder: &Path,
-    file: &'static str,
-) -> Result<Option<zeroize::Zeroizing<Vec<u8>>>, VaultError> {
+fn read(folder: &Path, file: &'static str) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {
     match fs::read(folder.join(file)) {
-        Ok(bytes) => Ok(Some(zeroize::Zeroizing::new(bytes))),
+        Ok(bytes) => Ok(Some(Zeroizing::new(bytes))),
         Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(VaultError::Io { file, source }),
     }
@@ -172,18 +217,34 @@ fn read(
 
 /// Writes a whole file or none: beside it, flushed, then renamed over it.
 fn write(folder: &Path, file: &'static str, bytes: &[u8]) -> Result<(), VaultError> {
-    let failed = |source| VaultError::Io { file, source };
     let beside = folder.join(format!("{file}.new"));
+    let written = write_beside(folder, &beside, file, bytes);
+    if written.is_err() {
+        // There are keys in it.
+        let _ = fs::remove_file(&beside);
+    }
+    written
+}
+
+fn write_beside(
+    folder: &Path,
+    beside: &Path,
+    file: &'static str,
+    bytes: &[u8],
+) -> Result<(), VaultError> {
+    let failed = |source| VaultError::Io { file, source };
+    // Opened first: what may fail fails before the rename.
+    let names = File::open(folder).map_err(failed)?;
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut written = options.open(&beside).map_err(failed)?;
+    let mut written = options.open(beside).map_err(failed)?;
     written.write_all(bytes).map_err(failed)?;
     written.sync_all().map_err(failed)?;
-    fs::rename(&beside, folder.join(file)).map_err(failed)?;
+    fs::rename(beside, folder.join(file)).map_err(failed)?;
     // The rename itself must be on the disk before anything is sealed under the key.
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+    names.sync_all().map_err(failed)
 }
 
 #[cfg(test)]
@@ -200,8 +261,8 @@ mod tests {
     #[test]
     fn a_vault_is_the_same_after_a_restart_and_after_a_crash_while_it_was_made() {
         let folder = tempfile::tempdir().unwrap();
-        let first = open(folder.path()).unwrap().unwrap();
-        assert!(seals_alike(&first, &open(folder.path()).unwrap().unwrap()));
+        let first = opened(folder.path());
+        assert!(seals_alike(&first, &opened(folder.path())));
         fs::remove_file(folder.path().join(KEY_FILE)).unwrap();
         let device_key = fs::read(folder.path().join(DEVICE_KEY)).unwrap();
         open(folder.path()).unwrap();
@@ -231,23 +292,34 @@ mod tests {
         }
     }
 
+    fn opened(path: &Path) -> Vault {
+        open(path).unwrap().unwrap().vault
+    }
+
+    fn set(path: &Path, vault: &Vault, passphrase: &str) -> Vault {
+        NewLock::of(Some(passphrase)).unwrap().put_on(path, vault).unwrap()
+    }
+
     #[test]
     fn a_passphrase_locks_the_vault_is_changed_and_removed_and_the_keys_stay() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
-        let mut vault = open(path).unwrap().unwrap();
-        set_passphrase(path, &mut vault, "beans and peas").unwrap();
+        let vault = opened(path);
+        let locked = set(path, &vault, "beans and peas");
         assert!(!path.join(DEVICE_KEY).exists(), "it would open a copy of the old key file");
         assert!(open(path).unwrap().is_none());
-        let wrong = unlock(path, "peas and beans").unwrap_err();
+        let wrong = unlock(path, "peas and beans").map(drop).unwrap_err();
         assert!(matches!(wrong, VaultError::KeyFile(KeyFileError::WrongSecret)));
-        let mut unlocked = unlock(path, "beans and peas").unwrap();
-        assert!(seals_alike(&vault, &unlocked));
-        set_passphrase(path, &mut unlocked, "another one").unwrap();
-        unlock(path, "beans and peas").unwrap_err();
-        let mut unlocked = unlock(path, "another one").unwrap();
-        remove_passphrase(path, &mut unlocked).unwrap();
-        assert!(seals_alike(&vault, &open(path).unwrap().unwrap()));
+        let unlocked = unlock(path, "beans and peas").unwrap();
+        assert!(unlocked.is_current(path).unwrap());
+        assert!(seals_alike(&vault, &unlocked.vault) && seals_alike(&vault, &locked));
+        // Typed with a letter and its accent apart, or as one.
+        let locked = set(path, &locked, "caf\u{e9} au lait");
+        assert!(!unlocked.is_current(path).unwrap());
+        unlock(path, "beans and peas").map(drop).unwrap_err();
+        unlock(path, "cafe\u{301} au lait").unwrap();
+        NewLock::of(None).unwrap().put_on(path, &locked).unwrap();
+        assert!(seals_alike(&vault, &opened(path)));
     }
 
     /// Killed after any of the two writes of a change, in the order in which they are made.
@@ -255,16 +327,30 @@ mod tests {
     fn a_crash_while_the_passphrase_is_set_or_removed_leaves_a_vault_that_opens() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
-        let mut vault = open(path).unwrap().unwrap();
+        let vault = opened(path);
         let device_key = fs::read(path.join(DEVICE_KEY)).unwrap();
-        set_passphrase(path, &mut vault, "beans and peas").unwrap();
-        // The key file was replaced, the device key not removed yet.
-        fs::write(path.join(DEVICE_KEY), &device_key).unwrap();
-        assert!(open(path).unwrap().is_none());
+        set(path, &vault, "beans and peas");
+        // The key file was replaced, the device key not removed yet; or a device key was written for the
+        // passphrase to be removed, the key file not yet.
+        for left in [&device_key[..], &[7; 32]] {
+            fs::write(path.join(DEVICE_KEY), left).unwrap();
+            assert!(open(path).unwrap().is_none());
+            assert!(seals_alike(&vault, &unlock(path, "beans and peas").unwrap().vault));
+            assert!(path.join(DEVICE_KEY).exists(), "it may be another process's work");
+        }
+        forget_device_key(path);
         assert!(!path.join(DEVICE_KEY).exists());
-        // A device key was written for the passphrase to be removed, the key file not yet.
-        fs::write(path.join(DEVICE_KEY), [7; 32]).unwrap();
-        assert!(open(path).unwrap().is_none());
-        assert!(seals_alike(&vault, &unlock(path, "beans and peas").unwrap()));
+    }
+
+    #[test]
+    fn a_change_that_cannot_be_written_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        let vault = opened(path);
+        // Nothing can be put beside the key file: a folder has the name.
+        fs::create_dir(path.join(format!("{KEY_FILE}.new"))).unwrap();
+        let refused = NewLock::of(Some("beans and peas")).unwrap().put_on(path, &vault);
+        assert!(matches!(refused.map(drop).unwrap_err(), VaultError::Io { .. }));
+        assert!(seals_alike(&vault, &opened(path)));
     }
 }

@@ -26,12 +26,14 @@ pub(super) async fn run(client: &Client, safety: args::Safety, out: Out) -> Resu
         match picture::read(code)? {
             Some(picture) => client.send_picture(Method::PUT, &path, picture).await?,
             None => {
-                let body = NewVerification { code: Some(argument_or_input(code)?) };
+                let body = NewVerification { code: Some(argument_or_input(code)?), same: None };
                 client.change(Method::PUT, &path, Some(&body)).await?
             }
         }
     } else if safety.same {
-        client.change(Method::PUT, &path, Some(&NewVerification { code: None })).await?
+        client
+            .change(Method::PUT, &path, Some(&NewVerification { code: None, same: Some(true) }))
+            .await?
     } else {
         return show(client, &contact, safety.drawing, out).await;
     };

@@ -42,7 +42,7 @@ pub(super) async fn passphrase(client: &Client, remove: bool, out: Out) -> Resul
     }
     let body = NewPassphrase { current: current.as_deref().cloned(), new: String::clone(&new) };
     client.tell(Method::PUT, "/vault/passphrase", &body).await?;
-    out.note("Kith asks for it at every start. Nobody can reset it; your recovery phrase and a backup are the way back.");
+    out.note("Kith asks for it at every start. Nobody can reset it: the way back is a backup, restored with your recovery phrase into another profile.");
     done("Set.", out)
 }
 

@@ -9,7 +9,7 @@ use protocol::time::Timestamp;
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::{Account, Command, Effect, Engine, Input, News};
+use super::{Command, Effect, Engine, Input, News};
 use crate::api::dto::EventBody;
 use crate::net::{NetCommand, NetEvent};
 use crate::store::StoreError;
@@ -54,7 +54,6 @@ pub struct EngineHandle {
     commands: mpsc::Sender<Command>,
     news: broadcast::Sender<Arc<News>>,
     volatile: broadcast::Sender<EventBody>,
-    account: Arc<Account>,
 }
 
 /// The engine has stopped.
@@ -63,12 +62,6 @@ pub struct EngineHandle {
 pub struct Stopped;
 
 impl EngineHandle {
-    /// This account.
-    #[must_use]
-    pub fn account(&self) -> &Arc<Account> {
-        &self.account
-    }
-
     /// Gives the engine a command; waits while it has [`MAX_COMMANDS`].
     ///
     /// # Errors
@@ -106,12 +99,7 @@ pub fn spawn(
     let (commands, inbox) = mpsc::channel(MAX_COMMANDS);
     let (news, _) = broadcast::channel(MAX_NEWS);
     let (volatile, _) = broadcast::channel(MAX_VOLATILE);
-    let handle = EngineHandle {
-        commands,
-        news: news.clone(),
-        volatile: volatile.clone(),
-        account: Arc::clone(engine.account()),
-    };
+    let handle = EngineHandle { commands, news: news.clone(), volatile: volatile.clone() };
     let outputs = Outputs { news, volatile, sink: net.1, waiting: VecDeque::new() };
     let work = run(engine, first, clock, (inbox, net.0), outputs, shutdown);
     // A thread of its own: a step waits for the disk, and to leave a worker thread and come back

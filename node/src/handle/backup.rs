@@ -31,6 +31,19 @@ impl super::Backups<'_> {
             .await
     }
 
+    /// Contacts of a restored node that have not answered yet.
+    ///
+    /// # Errors
+    /// [`ServiceError`] when the node has stopped.
+    pub async fn unanswered(&self) -> Result<Vec<String>> {
+        self.0
+            .view(|ctx| {
+                let accounts = backup::unanswered(ctx)?;
+                Ok(accounts.iter().map(ToString::to_string).collect())
+            })
+            .await
+    }
+
     /// A backup, as it is made: read some rows, seal them, pass them on. The node goes on meanwhile.
     ///
     /// # Errors

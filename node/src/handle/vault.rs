@@ -54,23 +54,49 @@ pub(super) struct Door {
 
 #[derive(Debug)]
 struct DoorState {
-    engine: Option<EngineHandle>,
+    way: Way,
     has_passphrase: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Way {
+    /// To this engine.
+    Open(EngineHandle),
+    /// It opens with the passphrase.
+    Locked,
+    /// The node begins, or ends.
+    Nowhere,
 }
 
 impl Door {
     pub(super) fn always_open(engine: EngineHandle) -> Self {
-        let state = DoorState { engine: Some(engine), has_passphrase: false };
+        let state = DoorState { way: Way::Open(engine), has_passphrase: false };
         Self { state: RwLock::new(state), keeper: None }
     }
 
     fn kept(keeper: mpsc::Sender<Ask>) -> Self {
-        let state = DoorState { engine: None, has_passphrase: false };
+        let state = DoorState { way: Way::Nowhere, has_passphrase: false };
         Self { state: RwLock::new(state), keeper: Some(keeper) }
     }
 
     pub(super) fn engine(&self) -> Result<EngineHandle> {
-        self.read(|state| state.engine.clone()).ok_or_else(|| Locked.into())
+        match self.read(|state| state.way.clone()) {
+            Way::Open(engine) => Ok(engine),
+            Way::Locked => Err(Locked.into()),
+            Way::Nowhere => Err(ServiceError::stopped()),
+        }
+    }
+
+    /// Why an engine does not answer any more.
+    pub(super) fn why_gone(&self) -> ServiceError {
+        match self.is_locked() {
+            true => Locked.into(),
+            false => ServiceError::stopped(),
+        }
+    }
+
+    fn is_locked(&self) -> bool {
+        self.read(|state| matches!(state.way, Way::Locked))
     }
 
     /// A poisoned lock is taken as it is: every change is whole.
@@ -84,7 +110,7 @@ impl Door {
 }
 
 impl Node {
-    /// A node whose vault is locked, and where its keeper hears what clients ask for.
+    /// A node that does not run yet, and where its keeper hears what clients ask for.
     pub(crate) fn kept() -> (Self, mpsc::Receiver<Ask>) {
         let (sender, asks) = mpsc::channel(MAX_ASKS);
         (Self { door: std::sync::Arc::new(Door::kept(sender)) }, asks)
@@ -92,12 +118,17 @@ impl Node {
 
     /// The engine runs.
     pub(crate) fn open(&self, engine: EngineHandle) {
-        self.door.write(|door| door.engine = Some(engine));
+        self.door.write(|door| door.way = Way::Open(engine));
     }
 
-    /// The engine is about to stop.
-    pub(crate) fn close(&self) {
-        self.door.write(|door| door.engine = None);
+    /// The engine is about to stop, or does not run: until a passphrase comes.
+    pub(crate) fn lock(&self) {
+        self.door.write(|door| door.way = Way::Locked);
+    }
+
+    /// The engine is about to stop, and the node with it.
+    pub(crate) fn end(&self) {
+        self.door.write(|door| door.way = Way::Nowhere);
     }
 
     /// Whether a passphrase opens the vault.
@@ -124,7 +155,7 @@ impl Vault<'_> {
     /// Whether the vault is locked.
     #[must_use]
     pub fn locked(&self) -> bool {
-        self.0.door.read(|door| door.engine.is_none())
+        self.0.door.is_locked()
     }
 
     /// Whether a passphrase opens it.

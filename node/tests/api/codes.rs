@@ -73,6 +73,20 @@ async fn request_codes(server: &Server) -> Vec<String> {
     ]
 }
 
+/// A camera's frame of half a million pixels, as the page sends it.
+#[tokio::test]
+async fn a_camera_may_look_for_a_contacts_code_as_well() {
+    let server = Server::start().await;
+    let mut frame = b"P5\n640 480\n255\n".to_vec();
+    frame.resize(frame.len() + 640 * 480, 0xff);
+    let path = "/contacts/somebody/verification";
+    let seen = server.request(Method::PUT, path).header("content-type", "image/x-portable-graymap");
+    assert_eq!(Answer::of(seen.body(frame)).await.problem(), "no_code_found");
+    let elsewhere = server.request(Method::PATCH, "/contacts/somebody");
+    let elsewhere = elsewhere.header("content-type", "image/png").body("junk");
+    assert_eq!(Answer::of(elsewhere).await.problem(), "unsupported_media_type");
+}
+
 async fn perimeter_codes(server: &Server) -> Vec<String> {
     let with = async |name: &str, value: &str| {
         Answer::of(server.request(Method::GET, "/status").header(name, value)).await

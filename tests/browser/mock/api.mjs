@@ -5,6 +5,7 @@ import { qrPng, qrSvg } from './pictures.mjs';
 import { addRequest, delivery, iso, say, seedOf, symbolsOf, accountOf, touch } from './world.mjs';
 
 export const BUILD = '0.1.0+mock';
+const WORDS = 'abandon ability able about above absent absorb abstract absurd abuse access accident account accuse achieve acid acoustic acquire across act action actor actress actual'.split(' ');
 const CODE = '417026';
 
 /** A refusal as problem+json. */
@@ -163,6 +164,25 @@ export const ROUTES = {
     node.locked = false;
     return [204];
   },
+  'GET /vault': (node) => [200, { locked: node.locked, has_passphrase: Boolean(node.passphrase) }],
+  'POST /vault/lock': (node) => {
+    node.locked = true;
+    for (const tab of node.tabs) tab.drop();
+    return [204];
+  },
+  'PUT /vault/passphrase': (node, { body }) => {
+    if (node.passphrase && body.current !== node.passphrase) throw new Refusal(403, 'wrong_passphrase', 'That is not the passphrase. 4 tries are left before a pause.');
+    node.passphrase = body.new;
+    return [204];
+  },
+  'POST /vault/passphrase/remove': (node, { body }) => {
+    if (body.passphrase !== node.passphrase) throw new Refusal(403, 'wrong_passphrase', 'That is not the passphrase. 4 tries are left before a pause.');
+    node.passphrase = null;
+    return [204];
+  },
+  'GET /backup': () => [200, Buffer.alloc(4096, 7), 'application/octet-stream'],
+  'GET /backup/unanswered': (node) => [200, { items: node.unanswered ?? [] }],
+  'POST /backup/phrase': () => [200, { words: WORDS }],
   'GET /status': (node) => [200, node.status()],
   'GET /sync': (node) => [200, node.sync()],
   'GET /diagnostics': (node) => [200, { checks: node.world.checks }],

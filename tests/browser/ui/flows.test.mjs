@@ -97,6 +97,58 @@ test('a contact is verified by the digits, and that can be taken back', () => wi
   assert.equal(await page.locator('.panel .tag').count(), 0);
 }));
 
+test('a passphrase is set, locks every tab, opens it again, and is removed', () => withUi({ hash: '#/settings/safety' }, async ({ page, node, expect }) => {
+  expect(REFUSED);
+  await page.click('text=Set a passphrase');
+  const [first, second] = [page.locator('[autocomplete=new-password] >> nth=0'), page.locator('[autocomplete=new-password] >> nth=1')];
+  await first.fill('beans');
+  await second.fill('beans');
+  assert.equal(await page.locator('form .btn.main').isDisabled(), true);
+  await first.fill('beans and peas');
+  await second.fill('peas and beans');
+  await page.click('form .btn.main');
+  await page.waitForSelector('[role=alert] >> text=not the same');
+  assert.equal(node.passphrase, undefined);
+  await second.fill('beans and peas');
+  await page.click('form .btn.main');
+  await page.waitForSelector('text=Lock now');
+  assert.equal(node.passphrase, 'beans and peas');
+  await page.click('text=Lock now');
+  await page.fill('[autocomplete=current-password]', 'beans');
+  await page.click('.btn.main');
+  await page.waitForSelector('text=Change or remove');
+  await page.click('text=Change or remove');
+  await page.fill('[autocomplete=current-password]', 'beans and peas');
+  await page.click('text=Remove passphrase');
+  await page.waitForSelector('text=Set a passphrase');
+  assert.equal(node.passphrase, null);
+}));
+
+test('a tab whose vault another one locked asks for the passphrase', () => withUi({}, async ({ page, node, expect }) => {
+  expect(REFUSED);
+  node.locked = true;
+  for (const tab of node.tabs) tab.drop();
+  await page.waitForSelector('[type=password]');
+}));
+
+test('the recovery phrase is shown once asked for, and checked word by word', () => withUi({ hash: '#/settings/safety' }, async ({ page }) => {
+  await page.click('text=Show the words');
+  await page.click('dialog >> text=Show the words');
+  const words = await page.locator('.phrase li').allTextContents();
+  assert.equal(words.length, 24);
+  await page.click('text=I have written them down');
+  const fields = page.locator('dialog .field');
+  assert.equal(await fields.count(), 3);
+  for (let at = 0; at < 3; at += 1) await fields.nth(at).locator('input').fill('zoo');
+  await page.waitForSelector('[role=alert]');
+  for (let at = 0; at < 3; at += 1) {
+    const number = Number((await fields.nth(at).locator('span').textContent()).match(/\d+/)[0]);
+    await fields.nth(at).locator('input').fill(words[number - 1]);
+  }
+  await page.click('text=They are right');
+  await page.waitForSelector('text=Now save a backup');
+}));
+
 test('words appear at once, go once, and carry their evidence', () => withUi({ hash: '#/chats/chat-ben', prepare: (node) => { node.peopleAnswer = false; } }, async ({ page, node }) => {
   await page.waitForSelector('[data-message]');
   await send(page, 'Unique words');

@@ -79,6 +79,27 @@ export const SCREENS = {
       await page.click('text=They differ');
     },
   },
+  'passphrase-none': { hash: '#/settings/safety', ready: 'text=Set a passphrase' },
+  'passphrase-set': {
+    hash: '#/settings/safety', ready: '[autocomplete=new-password]',
+    prepare: (node) => { node.passphrase = 'beans and peas'; node.unanswered = [node.world.contacts[0].id]; },
+    act: ({ page }) => page.click('text=Change or remove'),
+  },
+  phrase: {
+    hash: '#/settings/safety', ready: '.phrase li',
+    act: async ({ page }) => {
+      await page.click('text=Show the words');
+      await page.click('dialog >> text=Show the words');
+    },
+  },
+  'phrase-check': {
+    hash: '#/settings/safety', ready: 'dialog input',
+    act: async ({ page }) => {
+      await page.click('text=Show the words');
+      await page.click('dialog >> text=Show the words');
+      await page.click('text=I have written them down');
+    },
+  },
   remove: { hash: '#/chats/chat-ben/about', ready: 'dialog[open]', act: ({ page }) => page.click('.panel .btn.danger') },
   'too-long': { hash: '#/chats/chat-ben', ready: '.limit.bad', act: async ({ page }) => { await page.waitForSelector('[data-message]'); await page.fill('textarea', 'é'.repeat(8500)); } },
   meet: { world: 'requests', hash: '#/meet/show', ready: '.qr-paper img' },

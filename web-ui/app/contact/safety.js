@@ -14,7 +14,7 @@ const at = (contact, what) => `/contacts/${encodeURIComponent(contact.id)}/${wha
 
 /** Tells the node what came of comparing; the contact it answers with is shown at once. */
 const changed = (contact) => apply(answered, 'contact.changed', contact);
-const confirm = async (contact) => changed(await api.put(at(contact, 'verification'), {}));
+const confirm = async (contact) => changed(await api.put(at(contact, 'verification'), { same: true }));
 const withdraw = async (contact) => changed(await api.remove(at(contact, 'verification')));
 
 /** Groups of five digits, as both people read them to each other. */

@@ -8,7 +8,7 @@ import { signal } from '../ui/h.js';
 import { createApi } from '../net/api.js';
 import { createFeed } from '../net/feed.js';
 import { apply, state } from '../store/index.js';
-import { forgetPresence, fromSync, reduce } from '../store/state.js';
+import { EMPTY, forgetPresence, fromSync, reduce } from '../store/state.js';
 
 const TOKEN = 'kith.token';
 
@@ -42,6 +42,8 @@ function leave(next, refusal) {
   feed?.stop();
   feed = null;
   if (next === 'ended') localStorage.removeItem(TOKEN);
+  // What the node doesn't tell any more, this page doesn't keep.
+  apply(() => EMPTY);
   problem.value = refusal ?? null;
   phase.value = next;
 }
@@ -97,8 +99,10 @@ function connect() {
       const since = next.kind === 'up' ? null : link.value.since ?? Date.now();
       link.value = { ...next, since };
       if (next.kind === 'up') for (const listener of upListeners) listener();
-      // The socket can't say why it closed; the session endpoint can.
-      if (next.kind === 'down') api.get('/session').catch(() => {});
+      // The socket can't say why it closed; these two can.
+      if (next.kind === 'down') {
+        api.get('/session').then(() => api.get('/vault')).then(({ locked }) => locked && feed && leave('locked', null), () => {});
+      }
     },
   });
   feed.start();
@@ -135,6 +139,12 @@ export async function start() {
 export async function unlock(passphrase) {
   await api.post('/vault/unlock', { passphrase });
   await start();
+}
+
+/** Closes the vault, for every tab. Throws the refusal. */
+export async function lock() {
+  await api.post('/vault/lock');
+  leave('locked', null);
 }
 
 /** Ends this browser's session on the node and here. */

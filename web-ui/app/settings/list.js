@@ -14,6 +14,7 @@ import { me, registration, status } from '../store/index.js';
 export const PAGES = [
   { id: 'profile', icon: 'people', label: 'settings/profile' },
   { id: 'connection', icon: 'node', label: 'settings/connection' },
+  { id: 'safety', icon: 'shield', label: 'settings/safety' },
   { id: 'look', icon: 'moon', label: 'settings/look' },
   { id: 'browser', icon: 'screen', label: 'settings/browser' },
   { id: 'about', icon: 'info', label: 'settings/about' },

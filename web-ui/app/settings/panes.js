@@ -12,11 +12,12 @@ import { api, signOut } from '../session/session.js';
 import { me, status } from '../store/index.js';
 import { Avatar } from '../avatar/avatar.js';
 import { saveProfile } from '../profile/name.js';
+import { SafetyPane } from '../backup/pane.js';
 import { ConnectionPane } from '../connection/pane.js';
 import { PAGES } from './list.js';
 import { setTheme, theme } from './theme.js';
 
-const PANES = { profile: Profile, connection: ConnectionPane, look: Look, browser: Browser, about: About };
+const PANES = { profile: Profile, connection: ConnectionPane, safety: SafetyPane, look: Look, browser: Browser, about: About };
 
 /** The page named by the place; the profile when there's no such page. */
 export function SettingsPane({ view }) {

@@ -61,8 +61,10 @@ pub enum VerifiedBy {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewVerification {
-    /// What was read on the other's screen; without it, the person says that the digits are the same.
+    /// What was read on the other's screen.
     pub code: Option<String>,
+    /// The person says that the digits are the same. One of the two has to be there.
+    pub same: Option<bool>,
 }
 
 /// How a contact's node is reached now.

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 
-use crate::api::dto::RecoveryPhrase;
+use crate::api::dto::{Items, RecoveryPhrase};
 use crate::api::error::ApiResult;
 use crate::api::state::Api;
 
@@ -14,6 +14,14 @@ use crate::api::state::Api;
 #[utoipa::path(post, path = "/backup/phrase", tag = "backup", responses((status = 200, body = RecoveryPhrase)))]
 pub(in crate::api) async fn show_phrase(State(api): State<Api>) -> ApiResult<Json<RecoveryPhrase>> {
     Ok(Json(api.node().backups().phrase().await?))
+}
+
+/// Contacts whose nodes have not answered this one since it was restored, by id.
+#[utoipa::path(get, path = "/backup/unanswered", tag = "backup", responses((status = 200, body = Items<String>)))]
+pub(in crate::api) async fn get_unanswered(
+    State(api): State<Api>,
+) -> ApiResult<Json<Items<String>>> {
+    Ok(Json(api.node().backups().unanswered().await?.into()))
 }
 
 /// A backup, sealed under the recovery phrase, as it is made. One that is cut off does not open.

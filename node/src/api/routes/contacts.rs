@@ -6,7 +6,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::api::dto::{Contact, ContactPatch, Items, NewVerification, SafetyNumber};
-use crate::api::error::{ApiCode, ApiResult};
+use crate::api::error::{ApiCode, ApiError, ApiResult};
 use crate::api::extract::{ApiJson, ApiPath, json};
 use crate::api::qr::Matrix;
 use crate::api::scan::{Shown, shown};
@@ -86,7 +86,14 @@ pub(in crate::api) async fn verify_contact(
     request: Request,
 ) -> ApiResult<Json<Contact>> {
     let code = match shown(&api, request).await? {
-        Shown::Json(body) => json::<NewVerification>(&body)?.code,
+        Shown::Json(body) => match json(&body)? {
+            NewVerification { code: Some(code), same: None } => Some(code),
+            NewVerification { code: None, same: Some(true) } => None,
+            NewVerification { .. } => {
+                let what = "Send the code that was read, or “same”: true.";
+                return Err(ApiError::with_detail(ApiCode::InvalidJson, what));
+            }
+        },
         Shown::Code(text) => Some(text),
     };
     Ok(Json(api.node().contacts().verify(&id, code).await?))

@@ -33,6 +33,7 @@ pub(in crate::api) async fn unlock_vault(
 pub(in crate::api) async fn lock_vault(State(api): State<Api>) -> ApiResult<StatusCode> {
     api.node().vault().lock().await?;
     api.sessions().end_streams();
+    api.answers().clear();
     Ok(StatusCode::NO_CONTENT)
 }
 
