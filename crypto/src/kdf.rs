@@ -77,6 +77,8 @@ pub(crate) mod label {
     /// Seed to the key of a backup and its commitment.
     pub(crate) const BACKUP: &[u8] = b"KITH/1 backup";
 
+    /// Master key to the seed of the backup that a node keeps beside its store.
+    pub(crate) const ROLLING_BACKUP: &[u8] = b"KITH/1 rolling backup";
     /// Unlock secret to key-encryption key.
     pub(crate) const KEK: &[u8] = b"KITH/1 kek";
     /// Unlock secret to key commitment.

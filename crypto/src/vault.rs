@@ -33,7 +33,8 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use crate::aead::{self, TAG_LEN, XNONCE_LEN};
-use crate::kdf::{hkdf_fill, label};
+use crate::identity::Seed;
+use crate::kdf::{hkdf, hkdf_fill, label};
 use crate::layout::{LayoutError, Reader, Writer};
 use crate::secret::Secret;
 
@@ -404,6 +405,13 @@ impl Vault {
         let mut w = Writer::with_capacity(KEY_FILE_LEN);
         w.bytes(&self.lock.header).bytes(&nonce).bytes(&payload).bytes(&tag);
         w.finish()
+    }
+
+    /// What seals the backup that a node keeps beside its store: it opens wherever this vault does, without
+    /// the recovery phrase.
+    #[must_use]
+    pub fn backup_seed(&self) -> Seed {
+        Seed::from_secret(hkdf(b"", &[self.dmk.expose()], &[label::ROLLING_BACKUP]))
     }
 
     /// The key of a lasting tree. `generation` lets the shell rotate a tree by re-encryption; it

@@ -11,6 +11,7 @@
 pub mod demo;
 mod keeper;
 mod restore;
+mod rolling;
 mod vault;
 
 use std::io::{self, IsTerminal};
@@ -30,6 +31,7 @@ use crate::store::StoreError;
 use keeper::Keeper;
 
 pub use restore::{RestoreError, Restored, restore};
+pub use rolling::{RecoverError, Recovered, recover};
 pub use vault::VaultError;
 
 /// Why a node did not start.
@@ -44,11 +46,13 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
-    /// A restore was broken off.
-    #[error("a restore into {} was broken off. Run “kith restore” again", folder.display())]
+    /// A restore or a recovery was broken off.
+    #[error("what “{command}” does in {} was broken off. Run it again", folder.display())]
     Unfinished {
         /// The profile's folder.
         folder: PathBuf,
+        /// What to run again.
+        command: &'static str,
     },
     /// The vault does not open.
     #[error("cannot open the keys in {}", folder.display())]
@@ -109,8 +113,12 @@ impl NetSink for NetHandle {
 /// changed.
 pub async fn start(config: &NodeConfig) -> Result<RunningNode, StartError> {
     private_folder(&config.data_dir)?;
-    if config.data_dir.join(restore::UNFINISHED).exists() {
-        return Err(StartError::Unfinished { folder: config.data_dir.clone() });
+    for (unfinished, command) in
+        [(restore::UNFINISHED, "kith restore"), (rolling::UNFINISHED, "kith recover")]
+    {
+        if config.data_dir.join(unfinished).exists() {
+            return Err(StartError::Unfinished { folder: config.data_dir.clone(), command });
+        }
     }
     let shutdown = CancellationToken::new();
     // Whatever fails below must not leave the rest running.
@@ -166,7 +174,14 @@ pub async fn run_up(mut config: NodeConfig) -> anyhow::Result<()> {
         true => Some(host_relay(&mut config).await?),
         false => None,
     };
-    let running = start(&config).await?;
+    let running = start(&config).await.map_err(|error| {
+        let advice = rolling::advice(&error, &config.data_dir);
+        let error = anyhow::Error::new(error);
+        match advice {
+            Some(advice) => anyhow::anyhow!("{error:#}. {advice}"),
+            None => error,
+        }
+    })?;
     let link = running.api.login_link().url;
     println!("Kith is running at {}", running.api.url());
     println!("  data      {}", config.data_dir.display());

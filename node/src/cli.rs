@@ -86,6 +86,7 @@ async fn dispatch(cli: Cli, out: Out) -> Result<(), CliError> {
         Some(Command::Restore { file }) => {
             backup::restore(&Places::of(&global.overrides())?, &file, out)
         }
+        Some(Command::Recover) => backup::recover(&Places::of(&global.overrides())?, out),
         Some(command) => {
             // A node that runs is asked, and Ctrl-C ends the asking.
             let asking = ask(command, &global, out);
@@ -123,7 +124,11 @@ async fn ask(command: Command, global: &Global, out: Out) -> Result<(), CliError
         Command::Passphrase { remove } => vault::passphrase(client, remove, out).await,
         Command::Backup { file } => backup::make(client, &file, out).await,
         Command::Phrase => backup::phrase(client, out).await,
-        Command::Up(_) | Command::Demo(_) | Command::Version | Command::Restore { .. } => Ok(()),
+        Command::Up(_)
+        | Command::Demo(_)
+        | Command::Version
+        | Command::Restore { .. }
+        | Command::Recover => Ok(()),
     }
 }
 

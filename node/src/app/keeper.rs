@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::vault::{NewLock, Opened};
-use super::{StartError, VaultError, stays_on_this_machine, vault};
+use super::{StartError, VaultError, rolling, stays_on_this_machine, vault};
 use crate::config::NodeConfig;
 use crate::engine::{self, Clock, Engine, Settings, SystemClock};
 use crate::handle::Node;
@@ -175,6 +175,8 @@ pub(super) struct Keeper {
     /// When it is looked whether another generation is due.
     look: Interval,
     running: Option<Running>,
+    /// A copy of everything that is being made.
+    copying: Option<JoinHandle<()>>,
 }
 
 impl Keeper {
@@ -194,8 +196,16 @@ impl Keeper {
         let tries = Tries::default();
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut keeper =
-            Self { config, node: node.clone(), asks, shutdown, tries, look, running: None };
+        let mut keeper = Self {
+            config,
+            node: node.clone(),
+            asks,
+            shutdown,
+            tries,
+            look,
+            running: None,
+            copying: None,
+        };
         node.set_has_passphrase(vault.is_none());
         match vault {
             Some(opened) => keeper.open(opened).await?,
@@ -283,7 +293,10 @@ impl Keeper {
                         return self.close().await;
                     }
                 },
-                _ = self.look.tick() => self.erase_if_due().await,
+                _ = self.look.tick() => {
+                    self.erase_if_due().await;
+                    self.copy_if_due();
+                }
             }
         }
     }
@@ -416,6 +429,25 @@ impl Keeper {
         running.unsaved = false;
         self.node.set_has_passphrase(will_have_one);
         Ok(())
+    }
+
+    /// Begins another copy of everything if one is due, beside everything else.
+    fn copy_if_due(&mut self) {
+        let Some(running) = &self.running else { return };
+        let folder = self.config.data_dir.clone();
+        if !rolling::is_due(&folder) || self.copying.as_ref().is_some_and(|it| !it.is_finished()) {
+            return;
+        }
+        let made = rolling::make(self.node.clone(), running.vault.backup_seed(), folder);
+        self.copying = Some(tokio::spawn(async move {
+            match made.await {
+                Ok(()) => info!("another copy of everything is beside the store"),
+                // What cannot be read must not replace what could.
+                Err(error) => {
+                    warn!(error = %chain(&*error), "no copy could be made; tried again in an hour")
+                }
+            }
+        }));
     }
 
     /// Begins another generation of erasable keys if one is due, or goes on with one that a crash broke off.

@@ -114,12 +114,12 @@ pub fn restore(
     restored
 }
 
-fn failed(folder: &Path) -> impl Fn(io::Error) -> RestoreError {
+pub(super) fn failed(folder: &Path) -> impl Fn(io::Error) -> RestoreError {
     let folder = folder.to_owned();
     move |source| RestoreError::Folder { folder: folder.clone(), source }
 }
 
-fn remove(path: &Path) -> Result<(), RestoreError> {
+pub(super) fn remove(path: &Path) -> Result<(), RestoreError> {
     let removed = match path.is_dir() {
         true => std::fs::remove_dir_all(path),
         false => std::fs::remove_file(path),
@@ -131,15 +131,34 @@ fn remove(path: &Path) -> Result<(), RestoreError> {
 }
 
 /// Brings the names in a folder to the disk.
-fn sync(folder: &Path) -> Result<(), RestoreError> {
+pub(super) fn sync(folder: &Path) -> Result<(), RestoreError> {
     File::open(folder).and_then(|open| open.sync_all()).map_err(failed(folder))
 }
 
 fn restore_into(
     folder: &Path,
-    mut backup: Backup,
+    backup: Backup,
     seed: &Seed,
     now: Timestamp,
+) -> Result<Restored, RestoreError> {
+    fill(backup, now, |me| {
+        if !backup::belongs(me, seed) {
+            return Err(BackupError::WrongPhrase.into());
+        }
+        private_folder(folder)?;
+        let locked = || VaultError::KeyFile(crypto::KeyFileError::WrongMode);
+        let opened = vault::open(folder).and_then(|opened| opened.ok_or_else(locked));
+        let vault::Opened { vault, .. } =
+            opened.map_err(|source| StartError::Vault { folder: folder.to_owned(), source })?;
+        Ok(SealedStore::new(Arc::new(SledStore::open(&folder.join("store"))?), &vault))
+    })
+}
+
+/// Puts a backup into a store, which `store` makes for its account.
+pub(super) fn fill(
+    mut backup: Backup,
+    now: Timestamp,
+    store: impl FnOnce(&MeRecord) -> Result<SealedStore, RestoreError>,
 ) -> Result<Restored, RestoreError> {
     let mut first = backup.next()?.into_iter().flatten();
     let (Some(Row::Start { generation, at }), Some(Row::Me(me))) = (first.next(), first.next())
@@ -148,7 +167,7 @@ fn restore_into(
     };
     let generation = backup::next_generation(generation, now);
     let mut restored = Restored { made_at: at, ..Restored::default() };
-    let mut engine = new_engine(folder, &me, seed, now)?;
+    let mut engine = new_engine(store(&me)?, &me, now)?;
     let mut waiting: Vec<Row> = first.collect();
     loop {
         for row in &waiting {
@@ -170,21 +189,7 @@ fn restore_into(
 
 /// An engine on a new store that has nothing but the account. What it would do on the network is not
 /// done: it never starts there.
-fn new_engine(
-    folder: &Path,
-    me: &MeRecord,
-    seed: &Seed,
-    now: Timestamp,
-) -> Result<Engine, RestoreError> {
-    if !backup::belongs(me, seed) {
-        return Err(BackupError::WrongPhrase.into());
-    }
-    private_folder(folder)?;
-    let locked = || VaultError::KeyFile(crypto::KeyFileError::WrongMode);
-    let opened = vault::open(folder).and_then(|opened| opened.ok_or_else(locked));
-    let vault::Opened { vault, .. } =
-        opened.map_err(|source| StartError::Vault { folder: folder.to_owned(), source })?;
-    let store = SealedStore::new(Arc::new(SledStore::open(&folder.join("store"))?), &vault);
+fn new_engine(store: SealedStore, me: &MeRecord, now: Timestamp) -> Result<Engine, RestoreError> {
     identity::restore(&store, me, &mut rand::rng())?;
     let (engine, _) = Engine::start(store, Settings::default(), now, &mut rand::rng())?;
     Ok(engine)
@@ -209,7 +214,7 @@ fn put(
 }
 
 /// A backup's file, read as it is opened.
-struct Backup {
+pub(super) struct Backup {
     file: File,
     reader: BackupReader,
     rows: Rows,
@@ -217,7 +222,7 @@ struct Backup {
 }
 
 impl Backup {
-    fn open(path: &Path, seed: &Seed) -> Result<Self, RestoreError> {
+    pub(super) fn open(path: &Path, seed: &Seed) -> Result<Self, RestoreError> {
         let mut file = File::open(path).map_err(RestoreError::Read)?;
         let length = file.metadata().map_err(RestoreError::Read)?.len();
         let header_len = u64::try_from(BACKUP_HEADER_LEN).unwrap_or(u64::MAX);

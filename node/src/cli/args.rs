@@ -89,6 +89,8 @@ pub(super) enum Command {
         #[arg(long, value_name = "SEQ")]
         since: Option<u64>,
     },
+    /// Go on from the copy that Kith keeps, when its store is damaged. The damaged one is put aside.
+    Recover,
     /// Open this computer's copy with its passphrase.
     Unlock,
     /// Close it: no message comes in, and nothing can be read, until it is unlocked.

@@ -11,6 +11,7 @@ use super::client::Client;
 use super::error::CliError;
 use super::output::Out;
 use super::read_input;
+use super::vault::ask;
 use crate::api::dto::{RecoveryPhrase, rfc3339};
 use crate::app;
 use crate::config::Places;
@@ -118,6 +119,40 @@ pub(super) fn restore(places: &Places, file: &Path, out: Out) -> Result<(), CliE
          and send what you missed. Codes that you made before do not work any more. Do not start the \
          old copy again.",
     );
+    Ok(())
+}
+
+/// `kith recover`: needs no running node, and none may run on this profile.
+pub(super) fn recover(places: &Places, out: Out) -> Result<(), CliError> {
+    let now = SystemClock.now();
+    let recovered = match app::recover(&places.data_dir, None, now) {
+        Err(app::RecoverError::Passphrase) => {
+            app::recover(&places.data_dir, Some(&ask("Passphrase: ")?), now)
+        }
+        recovered => recovered,
+    };
+    let recovered = recovered.map_err(|error| CliError::Failed(sentence(&error)))?;
+    if out.json {
+        return out.object(&serde_json::json!({
+            "made_at": rfc3339(recovered.restored.made_at),
+            "contacts": recovered.restored.contacts,
+            "messages": recovered.restored.messages,
+            "put_aside": recovered.put_aside,
+        }));
+    }
+    out.line(format!(
+        "Went back to what there was at {}: {} contacts, {} messages.",
+        rfc3339(recovered.restored.made_at),
+        recovered.restored.contacts,
+        recovered.restored.messages
+    ))?;
+    if let Some(aside) = &recovered.put_aside {
+        out.note(&format!(
+            "The damaged store is in {}. Nothing of it was changed.",
+            aside.display()
+        ));
+    }
+    out.note("Start Kith with “kith up”. Contacts renew the keys by themselves, and send what you missed.");
     Ok(())
 }
 

@@ -51,7 +51,7 @@ fn done(what: &str, out: Out) -> Result<(), CliError> {
 }
 
 /// A line that the person types unseen, or the next of standard input.
-fn ask(prompt: &str) -> Result<Zeroizing<String>, CliError> {
+pub(super) fn ask(prompt: &str) -> Result<Zeroizing<String>, CliError> {
     if io::stdin().is_terminal() {
         return Ok(Zeroizing::new(rpassword::prompt_password(prompt)?));
     }

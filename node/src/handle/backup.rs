@@ -1,6 +1,7 @@
 //! Backups, as clients hold them.
 
 use bytes::Bytes;
+use crypto::Seed;
 use crypto::backup::{BackupError, BackupWriter};
 use crypto::phrase::Phrase;
 use futures::Stream;
@@ -49,8 +50,17 @@ impl super::Backups<'_> {
     /// # Errors
     /// [`ServiceError`] when the node has stopped; in the stream as well.
     pub async fn make(&self) -> Result<impl Stream<Item = Result<Bytes>> + Send + use<>> {
+        self.make_under(None).await
+    }
+
+    /// The same under another seed than the recovery phrase's.
+    pub(crate) async fn make_under(
+        &self,
+        seed: Option<Seed>,
+    ) -> Result<impl Stream<Item = Result<Bytes>> + Send + use<>> {
         let node = self.0.clone();
-        let (writer, first, cursor) = node.call(|ctx| Ok(backup::begin(ctx)?)).await?;
+        let (writer, first, cursor) =
+            node.call(move |ctx| Ok(backup::begin(ctx, seed.as_ref())?)).await?;
         let making = Making { node, writer, next: Some(cursor) };
         let rest = futures::stream::try_unfold(Some(making), |making| async move {
             match making {

@@ -105,13 +105,18 @@ pub struct Cursor {
 const TREES: [Tree; 5] =
     [Tree::Queue, Tree::Contact, Tree::Verification, Tree::Chat, Tree::Message];
 
-/// Begins a backup: its seal, the first bytes of the file, the first rows, and where to go on.
+/// Begins a backup: its seal, the first bytes of the file, the first rows, and where to go on. Under the
+/// recovery phrase, unless another seed is given.
 ///
 /// # Errors
 /// [`StoreError`] when the store cannot be read.
-pub fn begin(ctx: &mut Ctx<'_>) -> Result<(BackupWriter, Vec<u8>, Cursor), StoreError> {
+pub fn begin(
+    ctx: &mut Ctx<'_>,
+    under: Option<&Seed>,
+) -> Result<(BackupWriter, Vec<u8>, Cursor), StoreError> {
     let me = identity::me(ctx)?;
-    let (mut writer, mut file) = BackupWriter::new(&me.seed(), ctx.rng);
+    let phrase = me.seed();
+    let (mut writer, mut file) = BackupWriter::new(under.unwrap_or(&phrase), ctx.rng);
     let mut rows = Zeroizing::new(Vec::new());
     push(&mut rows, &Row::Start { generation: generation(ctx)?, at: ctx.now })?;
     push(&mut rows, &Row::Me(me))?;

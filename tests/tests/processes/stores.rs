@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kith_tests::process::{NodeProcess, Pair, arrived};
+use kith_tests::process::{NodeProcess, Pair, Rest, arrived};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -203,4 +203,62 @@ async fn a_damaged_store_is_refused_with_a_clear_message_and_left_as_it_is() {
     println!("{refused} of {stretches} bad stretches refused, the others hit nothing in use");
     killed.heal();
     assert!(!killed.refuses("none").await, "the whole store opens");
+}
+
+/// Waits until the node has made a copy of everything beside its store.
+async fn copied(node: &NodeProcess) {
+    let file = node.data_dir().join("rolling.backup");
+    let made = async |_: &Rest| Ok(file.exists().then_some(()));
+    node.rest().until("the copy beside the store", made).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_store_is_put_aside_and_the_copy_beside_it_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut pair = Pair::meet(folder.path()).await.unwrap();
+    let (ada, ben) = (&mut pair.ada, &pair.ben);
+    let recover = async |ada: &NodeProcess| ada.command(&["recover"], "").await.unwrap();
+    assert!(recover(ada).await.unwrap_err().contains("no copy"));
+    ada.rest().say(&pair.at_ada, "before the copy").await.unwrap();
+    ada.rest().until_last(&pair.at_ada, 1, "before the copy", arrived).await.unwrap();
+    // A start makes a copy of what there is.
+    ada.stop().await.unwrap();
+    ada.restart().await.unwrap();
+    copied(ada).await;
+    assert!(recover(ada).await.unwrap_err().contains("Stop it first"));
+    ada.rest().say(&pair.at_ada, "after the copy").await.unwrap();
+    ada.rest().until_last(&pair.at_ada, 1, "after the copy", arrived).await.unwrap();
+    ada.stop().await.unwrap();
+    let (what, damage) = DAMAGES[0];
+    damage(&ada.data_dir().join("store"));
+    let damaged = contents(&ada.data_dir().join("store"));
+    ada.launch().unwrap();
+    let error = ada.ready().await.unwrap_err().to_string();
+    assert!(error.contains("kith recover"), "{what}: {error}");
+
+    // A recovery that was broken off is begun anew, and no node starts meanwhile.
+    fs::create_dir(ada.data_dir().join(".recovering")).unwrap();
+    ada.launch().unwrap();
+    assert!(ada.ready().await.unwrap_err().to_string().contains("Run it again"));
+    let told = recover(ada).await.unwrap();
+    assert!(told.contains("1 contacts"), "{told}");
+    let aside = fs::read_dir(ada.data_dir()).unwrap().map(|entry| entry.unwrap().path());
+    let aside = aside.into_iter().find(|path| path.to_string_lossy().contains("store.damaged-"));
+    let kept: Vec<Vec<u8>> = contents(&aside.unwrap()).into_values().collect();
+    assert_eq!(kept, damaged.into_values().collect::<Vec<_>>(), "it was put aside as it was");
+
+    ben.rest().say(&pair.at_ben, "while you were broken").await.unwrap();
+    ada.restart().await.unwrap();
+    let back = async |rest: &Rest| {
+        let texts: Vec<String> =
+            rest.messages(&pair.at_ada).await?.into_iter().map(|message| message.text).collect();
+        let all = ["before the copy", "after the copy", "while you were broken"];
+        Ok(all.iter().all(|text| texts.iter().any(|found| found == text)).then_some(texts))
+    };
+    let texts = ada.rest().until("everything that was missed", back).await.unwrap();
+    assert_eq!(texts.len(), 3, "each once: {texts:?}");
+    ada.rest().say(&pair.at_ada, "and on").await.unwrap();
+    ada.rest().until_last(&pair.at_ada, 1, "and on", arrived).await.unwrap();
+    pair.ada.stop().await.unwrap();
+    pair.ben.stop().await.unwrap();
 }

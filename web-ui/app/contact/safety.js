@@ -60,11 +60,11 @@ function SafetyDialog({ contact, name, onClose }) {
         <div class="safety">
           <div class="safety-code">${url && html`<img src=${url} alt=${t('safety/qr_alt')} width="180" height="180" />`}</div>
           <ol class="safety-digits num" aria-label=${t('safety/digits')}>${safety && groups(safety.number).map((five, i) => html`<li key=${i}>${five}</li>`)}</ol>
+          ${safety && html`<p class="safety-copy"><${CopyButton} class="link" text=${groups(safety.number).join(' ')} label=${t('act/copy')} /></p>`}
         </div>
         <${ProblemNote} problem=${load.problem} onRetry=${load.run} />
         <${ProblemNote} problem=${same.problem ?? undo.problem} />
         <div class="row-btns end">
-          ${safety && html`<${CopyButton} class="btn" text=${groups(safety.number).join(' ')} label=${t('act/copy')} />`}
           ${contact.verified
             ? html`<button type="button" class="btn" disabled=${undo.busy} onClick=${undo.run}>${t('safety/undo')}</button>`
             : html`<button type="button" class="btn" onClick=${() => setView('scan')}><${Icon} name="camera" small />${t('safety/scan')}</button>
