@@ -86,7 +86,7 @@ pub enum State {
 }
 
 /// Who claimed an invite, with what, and what they were answered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     /// The claimant.
     pub by: AccountId,
@@ -94,6 +94,12 @@ pub struct Claim {
     request: [u8; 32],
     /// The Hold frame: the answer to the same request, for ever.
     hold: ByteBuf,
+}
+
+impl std::fmt::Debug for Claim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Claim").field("by", &self.by).finish_non_exhaustive()
+    }
 }
 
 /// What is needed while an invite can still be claimed, and erased when it cannot.
@@ -169,7 +175,7 @@ impl std::fmt::Debug for Invite {
 }
 
 /// What a joiner says first, inside the handshake.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinPayload {
     /// SHA-256 of the joiner's half of the authentication symbols.
     pub commitment: [u8; 32],
@@ -177,12 +183,17 @@ pub struct JoinPayload {
     pub card: ContactCard,
 }
 
+impl std::fmt::Debug for JoinPayload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("JoinPayload(..)")
+    }
+}
+
 impl Wire for JoinPayload {
     const LIMIT: usize = crypto::handshake::MAX_JOIN_PAYLOAD;
 }
 
 /// What a mint needs to know.
-#[derive(Debug)]
 pub struct MintSpec {
     /// How it is handed over.
     pub kind: Kind,
@@ -194,6 +205,12 @@ pub struct MintSpec {
     pub relays: Vec<RelayHint>,
     /// The name that the bundle carries, if any.
     pub name: Option<String>,
+}
+
+impl std::fmt::Debug for MintSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MintSpec").field("kind", &self.kind).finish_non_exhaustive()
+    }
 }
 
 /// Why an invite could not be made.

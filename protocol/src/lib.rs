@@ -19,6 +19,8 @@ pub mod mailbox;
 pub mod outbox;
 pub mod presence;
 pub mod receipt;
+#[cfg(test)]
+mod redaction;
 pub mod registration;
 pub mod rekey;
 pub mod request;

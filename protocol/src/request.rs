@@ -18,6 +18,7 @@
 use crypto::session::{sas_commit, sas_reveal_matches};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
+use zeroize::Zeroize;
 
 use crate::contact::ContactCard;
 use crate::ids::{AccountId, InviteId};
@@ -107,6 +108,16 @@ pub struct Request {
 
 impl Wire for Request {
     const LIMIT: usize = 32 * 1024;
+}
+
+impl Drop for Request {
+    /// The token is a secret while its invite lives, and so is this side's half of the symbols until it is told.
+    fn drop(&mut self) {
+        for bytes in [&mut self.token, &mut self.join_request].into_iter().flatten() {
+            bytes.zeroize();
+        }
+        self.my_nonce.zeroize();
+    }
 }
 
 impl std::fmt::Debug for Request {
@@ -394,7 +405,7 @@ mod tests {
         assert!(request.end(State::Withdrawn, NOW));
         assert!(!request.end(State::Accepted, NOW));
         assert!(!request.expire(NOW.plus(LIFE)));
-        assert_eq!((request.state, request.token), (State::Withdrawn, None));
+        assert_eq!((request.state, request.token.take()), (State::Withdrawn, None));
     }
 
     #[test]

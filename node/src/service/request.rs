@@ -83,7 +83,7 @@ pub fn all(ctx: &Ctx<'_>) -> Result<Vec<Request>, StoreError> {
 /// # Errors
 /// [`StoreError`] when it cannot be read.
 pub fn card(ctx: &Ctx<'_>, account: AccountId) -> Result<Option<ContactCard>, StoreError> {
-    Ok(get(ctx, account)?.and_then(|request| request.card))
+    Ok(get(ctx, account)?.and_then(|mut request| request.card.take()))
 }
 
 /// Stores a request.

@@ -80,7 +80,7 @@ pub(crate) fn decoded(token: &Token, verdict: Result<(), ScanError>) -> dto::Dec
 fn claimant(ctx: &Ctx<'_>, account: AccountId) -> Result<dto::InviteClaimant, StoreError> {
     let name = match contact::get(ctx, account)? {
         Some(record) => Some(record.shown_name()),
-        None => request::get(ctx, account)?.and_then(|request| request.claimed_name),
+        None => request::get(ctx, account)?.and_then(|mut request| request.claimed_name.take()),
     };
     Ok(dto::InviteClaimant { account: account.to_string(), name })
 }
