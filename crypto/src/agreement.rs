@@ -91,3 +91,14 @@ impl fmt::Debug for AgreementSecret {
         f.write_str("AgreementSecret(..)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_the_beginning_of_a_public_key() {
+        let key = AgreementKey::from_bytes([0xAB; AGREEMENT_KEY_LEN]);
+        assert_eq!(format!("{key:?}"), "AgreementKey(ababababab)");
+    }
+}

@@ -281,6 +281,16 @@ mod tests {
         assert!(open(&file).is_ok());
     }
 
+    /// Whoever makes a backup of gigabytes must not hold them.
+    #[test]
+    fn a_chunk_leaves_as_soon_as_another_follows() {
+        let (mut writer, _) = BackupWriter::new(&seed(1), &mut TestRng::new("chunks"));
+        let sealed = writer.write(&vec![0; 3 * BACKUP_CHUNK]).unwrap();
+        assert_eq!(sealed.len(), 2 * BACKUP_SEALED_CHUNK);
+        assert_eq!(writer.write(&[0]).unwrap().len(), BACKUP_SEALED_CHUNK);
+        assert_eq!(format!("{writer:?}"), "BackupWriter { chunks: 3, .. }");
+    }
+
     #[test]
     fn it_opens_under_its_own_phrase_alone() {
         let file = sealed(b"words", usize::MAX);

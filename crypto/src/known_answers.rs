@@ -206,4 +206,5 @@ fn hmac_and_sha256_match_rfc_4231_case_2_and_fips_180() {
     let expected: [u8; 32] =
         hex("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     assert_eq!(kdf::sha256(&[b"a", b"bc"]), expected);
+    assert_eq!(crate::sha256(b"abc"), expected);
 }

@@ -127,6 +127,10 @@ impl Keeper {
             (config.data_dir.clone(), self.node.vault().has_passphrase());
         let started = blocking(move || {
             let failed = |source| StartError::Store { folder: folder.clone(), source };
+            // Without its store, a profile is no new one: what made the copy must not be replaced.
+            if rolling::made_at(&data_dir).is_some() && !folder.join("db").exists() {
+                return Err(failed(StoreError::Corrupt("it is missing".to_owned())));
+            }
             let sled = SledStore::open(&folder).map_err(failed)?;
             // From here on, no other process has this profile.
             match opened.is_current(&data_dir) {
@@ -197,6 +201,7 @@ impl Keeper {
     /// Stops what is left after engine or network ended.
     async fn bury(&mut self, end: Ended) -> anyhow::Result<()> {
         self.node.end();
+        self.stop_copying().await;
         let Some(running) = self.running.take() else { return Ok(()) };
         running.shutdown.cancel();
         match end {
@@ -213,6 +218,7 @@ impl Keeper {
     }
 
     async fn close(&mut self) -> anyhow::Result<()> {
+        self.stop_copying().await;
         match self.running.take() {
             Some(running) => running.stop().await,
             None => Ok(()),
@@ -258,7 +264,9 @@ impl Keeper {
         })?;
         self.open(opened).await.map_err(|error| {
             warn!(%error, "the vault was opened, and Kith cannot start");
-            ServiceError::from(KeeperError::Start(chain(&error)))
+            let advice = rolling::advice(&error, &self.config.data_dir);
+            let why = [Some(chain(&error)), advice].into_iter().flatten().collect::<Vec<_>>();
+            ServiceError::from(KeeperError::Start(why.join(". ")))
         })?;
         info!("the vault is open");
         Ok(())
@@ -322,6 +330,14 @@ impl Keeper {
         running.unsaved = false;
         self.node.set_has_passphrase(will_have_one);
         Ok(())
+    }
+
+    /// A copy that is not whole is none: the one before stays.
+    async fn stop_copying(&mut self) {
+        if let Some(copying) = self.copying.take() {
+            copying.abort();
+            let _ = copying.await;
+        }
     }
 
     /// Begins another copy of everything if one is due, beside everything else.

@@ -42,7 +42,7 @@ pub struct Recovered {
 }
 
 /// When the copy in `folder` was made, if there is one.
-fn made_at(folder: &Path) -> Option<SystemTime> {
+pub(super) fn made_at(folder: &Path) -> Option<SystemTime> {
     fs::metadata(folder.join(FILE)).and_then(|file| file.modified()).ok()
 }
 
@@ -121,21 +121,22 @@ pub fn recover(
     now: Timestamp,
 ) -> Result<Recovered, RecoverError> {
     let in_vault = |source| RecoverError::Vault { folder: folder.to_owned(), source };
+    let file = folder.join(FILE);
+    if !file.exists() {
+        return Err(RecoverError::NoCopy(folder.to_owned()));
+    }
     let opened = match (vault::open(folder).map_err(in_vault)?, passphrase) {
         (Some(opened), _) => opened,
         (None, Some(passphrase)) => vault::unlock(folder, passphrase).map_err(in_vault)?,
         (None, None) => return Err(RecoverError::Passphrase),
     };
-    let file = folder.join(FILE);
-    if !file.exists() {
-        return Err(RecoverError::NoCopy(folder.to_owned()));
-    }
     let (store, unfinished) = (folder.join("store"), folder.join(UNFINISHED));
     if store.exists() && matches!(SledStore::open(&store), Err(StoreError::InUse)) {
         return Err(RecoverError::InUse);
     }
-    remove(&unfinished)?;
     let backup = Backup::open(&file, &opened.vault.backup_seed())?;
+    // Of one that was broken off. While there is no store, something stays there: no node must start.
+    remove(&unfinished.join("store"))?;
     let made = fill(backup, now, |_| {
         super::private_folder(&unfinished)?;
         let sled = SledStore::open(&unfinished.join("store"))?;
@@ -144,7 +145,10 @@ pub fn recover(
     let restored = match made {
         Ok(restored) => restored,
         Err(error) => {
-            remove(&unfinished)?;
+            remove(&unfinished.join("store"))?;
+            if store.exists() {
+                remove(&unfinished)?;
+            }
             return Err(error.into());
         }
     };
@@ -155,6 +159,9 @@ pub fn recover(
     }
     fs::rename(unfinished.join("store"), &store).map_err(failed(&store))?;
     sync(folder)?;
+    // The next start makes another copy: of this one nothing must begin twice.
+    let old = File::options().write(true).open(&file).map_err(failed(&file))?;
+    old.set_modified(SystemTime::UNIX_EPOCH).map_err(failed(&file))?;
     remove(&unfinished)?;
     sync(folder)?;
     Ok(Recovered { restored, put_aside })

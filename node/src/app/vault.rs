@@ -76,6 +76,10 @@ pub(super) fn open(folder: &Path) -> Result<Option<Opened>, VaultError> {
         bytes.map(|bytes| Secret::from_slice(&bytes).ok_or(VaultError::DeviceKey)).transpose()
     };
     let Some(file) = read(folder, KEY_FILE)? else {
+        if folder.join("store").exists() {
+            // Another key would open nothing of it.
+            return Err(VaultError::NoKeyFile);
+        }
         return create(folder, device_key()?).map(Some);
     };
     if KeyFileMode::of(&file)? == KeyFileMode::Passphrase {

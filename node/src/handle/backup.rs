@@ -9,7 +9,8 @@ use futures::Stream;
 use super::{Node, Result};
 use crate::api::dto;
 use crate::service::backup::{self, Cursor};
-use crate::service::{ServiceError, identity};
+use crate::service::{ErrorKind, Refusal, ServiceError, identity};
+use crate::store::StoreError;
 
 /// The rest of a backup that is being made.
 struct Making {
@@ -59,8 +60,10 @@ impl super::Backups<'_> {
         seed: Option<Seed>,
     ) -> Result<impl Stream<Item = Result<Bytes>> + Send + use<>> {
         let node = self.0.clone();
-        let (writer, first, cursor) =
-            node.call(move |ctx| Ok(backup::begin(ctx, seed.as_ref())?)).await?;
+        let (writer, first, cursor) = node
+            .call(move |ctx| Ok(backup::begin(ctx, seed.as_ref())))
+            .await?
+            .map_err(Unreadable)?;
         let making = Making { node, writer, next: Some(cursor) };
         let rest = futures::stream::try_unfold(Some(making), |making| async move {
             match making {
@@ -79,10 +82,27 @@ impl Making {
             let rest = self.writer.finish().map_err(too_long)?;
             return Ok((Bytes::from(rest), None));
         };
-        let (rows, next) = self.node.call(move |ctx| Ok(backup::page(ctx, &cursor)?)).await?;
+        // A row that nobody has needed yet may be damaged: that ends the backup, not the node.
+        let page = self.node.call(move |ctx| Ok(backup::page(ctx, &cursor))).await?;
+        let (rows, next) = page.map_err(Unreadable)?;
         let sealed = self.writer.write(&rows).map_err(too_long)?;
         self.next = next;
         Ok((Bytes::from(sealed), Some(self)))
+    }
+}
+
+/// Something that a backup has to have cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("The backup could not be made: {0}. Nothing was changed.")]
+struct Unreadable(StoreError);
+
+impl Refusal for Unreadable {
+    fn code(&self) -> &'static str {
+        "backup_unreadable"
+    }
+
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Internal
     }
 }
 

@@ -260,5 +260,11 @@ async fn a_damaged_store_is_put_aside_and_the_copy_beside_it_goes_on() {
     ada.rest().say(&pair.at_ada, "and on").await.unwrap();
     ada.rest().until_last(&pair.at_ada, 1, "and on", arrived).await.unwrap();
     pair.ada.stop().await.unwrap();
+    // Without its store, it does not begin as somebody new.
+    fs::rename(pair.ada.data_dir().join("store"), pair.ada.data_dir().join("lost")).unwrap();
+    pair.ada.launch().unwrap();
+    let error = pair.ada.ready().await.unwrap_err().to_string();
+    assert!(error.contains("it is missing") && error.contains("kith recover"), "{error}");
+    assert!(!pair.ada.data_dir().join("store").exists());
     pair.ben.stop().await.unwrap();
 }
