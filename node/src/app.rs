@@ -10,6 +10,7 @@
 
 pub mod demo;
 mod keeper;
+mod lock;
 mod restore;
 mod rolling;
 mod vault;
@@ -29,6 +30,7 @@ use crate::net::{self, NetCommand, NetHandle};
 use crate::store::StoreError;
 
 use keeper::Keeper;
+use lock::ProfileLock;
 
 pub use restore::{RestoreError, Restored, restore};
 pub use rolling::{RecoverError, Recovered, recover};
@@ -62,9 +64,9 @@ pub enum StartError {
         /// Why.
         source: VaultError,
     },
-    /// Another process had the profile while this one began.
-    #[error("another Kith has used {} meanwhile. Start again", folder.display())]
-    Changed {
+    /// Another process has the profile.
+    #[error("a Kith runs on {} already. Stop it first", folder.display())]
+    InUse {
         /// The profile's folder.
         folder: PathBuf,
     },
@@ -112,18 +114,16 @@ impl NetSink for NetHandle {
 /// [`StartError`] when any part of it cannot start. Nothing is left running, and no data is
 /// changed.
 pub async fn start(config: &NodeConfig) -> Result<RunningNode, StartError> {
-    private_folder(&config.data_dir)?;
-    for (unfinished, command) in
-        [(restore::UNFINISHED, "kith restore"), (rolling::UNFINISHED, "kith recover")]
-    {
-        if config.data_dir.join(unfinished).exists() {
-            return Err(StartError::Unfinished { folder: config.data_dir.clone(), command });
-        }
+    let lock = ProfileLock::take(&config.data_dir)?;
+    restore::tidy(&config.data_dir)?;
+    if config.data_dir.join(rolling::UNFINISHED).exists() {
+        let (folder, command) = (config.data_dir.clone(), "kith recover");
+        return Err(StartError::Unfinished { folder, command });
     }
     let shutdown = CancellationToken::new();
     // Whatever fails below must not leave the rest running.
     let guard = shutdown.clone().drop_guard();
-    let (keeper, node) = Keeper::begin(config.clone(), shutdown.clone()).await?;
+    let (keeper, node) = Keeper::begin(config.clone(), lock, shutdown.clone()).await?;
     let locked = keeper.is_locked();
     let api_config = ApiConfig {
         profile: config.profile.clone(),
@@ -253,4 +253,16 @@ fn private_folder(folder: &Path) -> Result<(), StartError> {
 fn stays_on_this_machine(listen: &[String]) -> bool {
     !listen.is_empty()
         && listen.iter().all(|at| at.starts_with("/ip4/127.") || at.starts_with("/ip6/::1/"))
+}
+
+/// An error and its causes.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
 }

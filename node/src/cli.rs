@@ -86,7 +86,9 @@ async fn dispatch(cli: Cli, out: Out) -> Result<(), CliError> {
         Some(Command::Restore { file }) => {
             backup::restore(&Places::of(&global.overrides())?, &file, out)
         }
-        Some(Command::Recover) => backup::recover(&Places::of(&global.overrides())?, out),
+        Some(Command::Recover { force }) => {
+            backup::recover(&Places::of(&global.overrides())?, force, out)
+        }
         Some(command) => {
             // A node that runs is asked, and Ctrl-C ends the asking.
             let asking = ask(command, &global, out);
@@ -128,7 +130,7 @@ async fn ask(command: Command, global: &Global, out: Out) -> Result<(), CliError
         | Command::Demo(_)
         | Command::Version
         | Command::Restore { .. }
-        | Command::Recover => Ok(()),
+        | Command::Recover { .. } => Ok(()),
     }
 }
 

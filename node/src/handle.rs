@@ -20,6 +20,7 @@ mod feed;
 mod invites;
 mod people;
 mod registration;
+pub(crate) mod restore;
 pub(crate) mod vault;
 
 pub use feed::EventFeed;
@@ -60,6 +61,8 @@ nouns! {
     messages -> Messages,
     /// Backups.
     backups -> Backups,
+    /// Restoring a backup in this profile's place.
+    restores -> Restores,
     /// The vault.
     vault -> Vault,
     /// What happens.

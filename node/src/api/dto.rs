@@ -30,7 +30,7 @@ use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use utoipa::ToSchema;
 
-pub use backup::RecoveryPhrase;
+pub use backup::{RecoveryPhrase, RestoreWords, Restored};
 pub use chat::{
     Author, Chat, Delivery, DeliveryPath, DeliveryState, DeliveryStep, Draft, LastMessage, Message,
     MessagePage, NewMessage, ReadUpTo, Typing, Why, WhyCode,

@@ -24,6 +24,8 @@ pub(super) const HEAD_BYTES: usize = 32 * 1024;
 pub(super) const HEAD_READ: Duration = Duration::from_secs(30);
 /// For a request's body to arrive and its answer to be made.
 pub(super) const HANDLING: Duration = Duration::from_secs(60);
+/// The same while a backup arrives or is restored.
+pub(super) const RESTORING: Duration = Duration::from_secs(30 * 60);
 /// For open requests to end once the node stops.
 pub(super) const DRAIN: Duration = Duration::from_secs(3);
 

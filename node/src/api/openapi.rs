@@ -81,6 +81,8 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(backups::get_backup))
         .routes(routes!(backups::get_unanswered))
         .routes(routes!(backups::show_phrase))
+        .routes(routes!(backups::put_restore_file))
+        .routes(routes!(backups::restore))
         .routes(routes!(node::get_status))
         .routes(routes!(node::get_health))
         .routes(routes!(node::get_readiness))

@@ -31,6 +31,8 @@ pub(super) const DECODE: &str = "/api/v1/invites/decode";
 /// Around a contact's id, the path that takes them as well.
 const CONTACTS: &str = "/api/v1/contacts/";
 const VERIFICATION: &str = "/verification";
+/// The endpoint that takes the file of a backup.
+const RESTORE_FILE: &str = "/api/v1/restore/file";
 
 /// What [`DECODE`] reads besides JSON.
 pub(super) const PICTURES: [&str; 4] =
@@ -116,7 +118,9 @@ fn content_is_ours(method: &Method, path: &str, headers: &HeaderMap) -> bool {
     let Some(named) = single(headers, &header::CONTENT_TYPE) else { return false };
     let Some(named) = named else { return !has_body(headers) };
     let essence = named.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence == "application/json" || (takes_pictures(path) && PICTURES.contains(&essence.as_str()))
+    essence == "application/json"
+        || (takes_pictures(path) && PICTURES.contains(&essence.as_str()))
+        || (path == RESTORE_FILE && essence == "application/octet-stream")
 }
 
 /// Where a camera's frame or an upload may go.
@@ -232,7 +236,10 @@ mod tests {
         assert!(is_ours("/api/v1/x", &[]));
         assert!(is_ours("/api/v1/x", &[("content-length", "0")]));
         assert!(is_ours(DECODE, &[("content-type", "image/png")]));
+        let file = [("content-type", "application/octet-stream")];
+        assert!(is_ours(RESTORE_FILE, &file) && !is_ours(DECODE, &file));
         for kind in [
+            "application/octet-stream",
             "text/plain",
             "application/x-www-form-urlencoded",
             "multipart/form-data",

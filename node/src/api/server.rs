@@ -93,7 +93,13 @@ async fn bounded(
         .clone()
         .try_acquire_owned()
         .map_err(|_| ApiError::from(ApiCode::Busy).retry_after(1))?;
-    timeout(limits::HANDLING, next.run(request)).await.map_err(|_| ApiCode::Timeout.into())
+    let restores = request
+        .uri()
+        .path()
+        .strip_prefix(perimeter::API)
+        .is_some_and(|at| at.starts_with("/restore"));
+    let limit = if restores { limits::RESTORING } else { limits::HANDLING };
+    timeout(limit, next.run(request)).await.map_err(|_| ApiCode::Timeout.into())
 }
 
 /// Accepts until the node stops.

@@ -9,6 +9,7 @@
 //! * What is not written to the key file seals nothing.
 //! * A guess costs what Argon2id costs; after [five](tries) wrong ones, the next has to wait, ever longer.
 
+mod restoring;
 mod tries;
 
 use std::sync::Arc;
@@ -21,8 +22,9 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::vault::{NewLock, Opened};
-use super::{StartError, VaultError, rolling, stays_on_this_machine, vault};
+use super::lock::ProfileLock;
+use super::vault::NewLock;
+use super::{StartError, VaultError, chain, rolling, stays_on_this_machine, vault};
 use crate::config::NodeConfig;
 use crate::engine::{self, Clock, Engine, Settings, SystemClock};
 use crate::handle::Node;
@@ -61,6 +63,8 @@ impl Running {
 /// Keeps one profile's vault.
 pub(super) struct Keeper {
     config: NodeConfig,
+    /// For as long as the keeper is there, no other process has the profile.
+    _lock: ProfileLock,
     node: Node,
     asks: mpsc::Receiver<Ask>,
     shutdown: CancellationToken,
@@ -79,9 +83,10 @@ impl Keeper {
     /// [`StartError`]; nothing is left running.
     pub(super) async fn begin(
         config: NodeConfig,
+        lock: ProfileLock,
         shutdown: CancellationToken,
     ) -> Result<(Self, Node), StartError> {
-        let (node, asks) = Node::kept();
+        let (node, asks) = Node::kept(config.data_dir.clone());
         let folder = config.data_dir.clone();
         let opened = blocking(move || vault::open(&folder)).await;
         let vault = opened
@@ -91,6 +96,7 @@ impl Keeper {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut keeper = Self {
             config,
+            _lock: lock,
             node: node.clone(),
             asks,
             shutdown,
@@ -101,7 +107,7 @@ impl Keeper {
         };
         node.set_has_passphrase(vault.is_none());
         match vault {
-            Some(opened) => keeper.open(opened).await?,
+            Some(vault) => keeper.open(vault).await?,
             None => node.lock(),
         }
         Ok((keeper, node))
@@ -113,7 +119,7 @@ impl Keeper {
     }
 
     /// Starts store, engine and network under an open vault.
-    async fn open(&mut self, opened: Opened) -> Result<(), StartError> {
+    async fn open(&mut self, vault: Vault) -> Result<(), StartError> {
         let config = &self.config;
         let folder = config.data_dir.join("store");
         let settings = Settings {
@@ -132,19 +138,13 @@ impl Keeper {
                 return Err(failed(StoreError::Corrupt("it is missing".to_owned())));
             }
             let sled = SledStore::open(&folder).map_err(failed)?;
-            // From here on, no other process has this profile.
-            match opened.is_current(&data_dir) {
-                Ok(true) => {}
-                Ok(false) => return Err(StartError::Changed { folder: data_dir }),
-                Err(source) => return Err(StartError::Vault { folder: data_dir, source }),
-            }
             if has_passphrase {
                 vault::forget_device_key(&data_dir);
             }
-            let store = SealedStore::new(Arc::new(sled), &opened.vault);
+            let store = SealedStore::new(Arc::new(sled), &vault);
             let now = SystemClock.now();
             let engine = Engine::start(store.clone(), settings, now, &mut rand::rng());
-            Ok((engine.map_err(failed)?, store, opened.vault))
+            Ok((engine.map_err(failed)?, store, vault))
         });
         let ((engine, first), store, vault) = started.await?;
         let shutdown = self.shutdown.child_token();
@@ -235,6 +235,10 @@ impl Keeper {
         let answer = match wish {
             Wish::Unlock(passphrase) => self.unlock(passphrase).await,
             Wish::Passphrase { current, new } => self.change(current, new).await,
+            Wish::Restore { phrase, told } => self.restore(phrase).await?.map(|restored| {
+                // As with the answer.
+                let _ = told.send(restored);
+            }),
             Wish::Lock if self.is_locked() => Ok(()),
             Wish::Lock if !self.node.vault().has_passphrase() => Err(NoPassphrase.into()),
             Wish::Lock => {
@@ -273,7 +277,7 @@ impl Keeper {
     }
 
     /// Opens the key file with a passphrase, unless the next try has to wait.
-    async fn try_passphrase(&mut self, passphrase: Passphrase) -> Result<Opened, Tried> {
+    async fn try_passphrase(&mut self, passphrase: Passphrase) -> Result<Vault, Tried> {
         self.tries.may_try(Instant::now()).map_err(Tried::Refused)?;
         let folder = self.config.data_dir.clone();
         match blocking(move || vault::unlock(&folder, &passphrase)).await {
@@ -420,16 +424,4 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
         Ok(done) => done,
         Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
     }
-}
-
-/// An error and its causes.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }

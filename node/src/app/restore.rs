@@ -1,7 +1,11 @@
 //! A backup becomes a profile, in a folder where there is none.
 //!
-//! Everything is made in a folder of its own inside, and comes to its place when all of it is there. A
-//! node does not start while that folder is there: a restore that was broken off is begun anew.
+//! 1. [`prepare`] makes all of it in a folder of its own inside, and gives that its final name when it is whole.
+//! 2. [`finish`] brings the parts to their places. A crash before the name leaves what was there; a crash after
+//!    it is made good by whoever comes next, be it another restore or a node that starts.
+//!
+//! # Invariants
+//! * What is in a profile goes only once everything that takes its place is on the disk.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -18,6 +22,9 @@ use crate::service::backup::{self, Row, Rows, UnknownRow};
 use crate::service::identity::{self, MeRecord};
 use crate::store::{SealedStore, SledStore, StoreError};
 
+use crate::handle::restore::{RECEIVED, RECEIVING};
+
+use super::lock::ProfileLock;
 use super::{StartError, VaultError, private_folder, vault};
 
 /// Why a backup was not restored. The folder is as it was.
@@ -70,9 +77,11 @@ pub struct Restored {
     pub messages: u64,
 }
 
-/// Where a restore is under way: a node does not start beside it.
-pub(super) const UNFINISHED: &str = ".restoring";
-/// What a profile has, in the order in which it comes to its place. Without the last it is none.
+/// Where a restore is under way.
+const UNFINISHED: &str = ".restoring";
+/// Where all that was restored is, until the last of it has come to its place.
+const WHOLE: &str = ".restored";
+/// What a profile has.
 const PARTS: [&str; 3] = ["store", "device.key", "vault.key"];
 
 /// Restores `file` into `folder`, where there is no profile yet.
@@ -85,33 +94,100 @@ pub fn restore(
     phrase: &Phrase,
     now: Timestamp,
 ) -> Result<Restored, RestoreError> {
+    // First: of a file that is no backup of this person's, nothing is made.
+    Backup::open(file, &phrase.seed())?;
+    let _lock = ProfileLock::take(folder)?;
+    finish(folder)?;
+    if has_profile(folder) {
+        return Err(RestoreError::NotEmpty(folder.to_owned()));
+    }
+    let restored = prepare(folder, file, phrase, now)?;
+    finish(folder)?;
+    Ok(restored)
+}
+
+/// Whether there is a profile in `folder`. A device key alone is of one that was never made.
+fn has_profile(folder: &Path) -> bool {
+    ["store", "vault.key"].iter().any(|part| folder.join(part).exists())
+}
+
+/// Makes the profile of a backup inside `folder`, beside what is there. [`finish`] puts it in its place. The
+/// caller has the profile.
+///
+/// # Errors
+/// [`RestoreError`]; nothing is changed.
+pub(super) fn prepare(
+    folder: &Path,
+    file: &Path,
+    phrase: &Phrase,
+    now: Timestamp,
+) -> Result<Restored, RestoreError> {
     let seed = phrase.seed();
     let backup = Backup::open(file, &seed)?;
     let unfinished = folder.join(UNFINISHED);
-    if unfinished.exists() {
-        // One that was broken off: what it put into its place already is of no use without the rest.
-        PARTS.iter().try_for_each(|part| remove(&folder.join(part)))?;
-        remove(&unfinished)?;
-    }
-    if PARTS.iter().any(|part| folder.join(part).exists()) {
-        return Err(RestoreError::NotEmpty(folder.to_owned()));
-    }
-    private_folder(folder)?;
+    remove(&unfinished)?;
     let restored = restore_into(&unfinished, backup, &seed, now);
     if restored.is_err() {
         // Half of it is of no use, and has keys in it.
         remove(&unfinished)?;
         return restored;
     }
-    sync(folder)?;
-    for part in PARTS {
-        let to = folder.join(part);
-        std::fs::rename(unfinished.join(part), &to).map_err(failed(&to))?;
-    }
-    sync(folder)?;
-    remove(&unfinished)?;
+    sync(&unfinished)?;
+    let whole = folder.join(WHOLE);
+    std::fs::rename(&unfinished, &whole).map_err(failed(&whole))?;
     sync(folder)?;
     restored
+}
+
+/// Puts what was restored as a whole in the place of what is there; nothing when there is no such thing.
+///
+/// # Errors
+/// [`RestoreError::Folder`]; the next try goes on.
+pub(super) fn finish(folder: &Path) -> Result<(), RestoreError> {
+    let whole = folder.join(WHOLE);
+    if !whole.exists() {
+        return Ok(());
+    }
+    for part in PARTS {
+        let (from, to) = (whole.join(part), folder.join(part));
+        if from.exists() {
+            remove(&to)?;
+            std::fs::rename(&from, &to).map_err(failed(&to))?;
+        }
+    }
+    sync(folder)?;
+    remove(&whole)?;
+    sync(folder)
+}
+
+/// Forgets what [`prepare`] made.
+///
+/// # Errors
+/// [`RestoreError::Folder`].
+pub(super) fn give_up(folder: &Path) -> Result<(), RestoreError> {
+    remove(&folder.join(WHOLE))
+}
+
+/// What a node does before it starts: a restore that was whole is finished, one that was not is forgotten where
+/// there is a profile beside it.
+///
+/// # Errors
+/// [`StartError::Unfinished`] when there is none: a node would make a new account.
+pub(super) fn tidy(folder: &Path) -> Result<(), StartError> {
+    let unfinished = folder.join(UNFINISHED);
+    let tidied = finish(folder).and_then(|()| match has_profile(folder) {
+        true => {
+            [RECEIVED, RECEIVING, UNFINISHED].iter().try_for_each(|left| remove(&folder.join(left)))
+        }
+        false => Ok(()),
+    });
+    match tidied {
+        Err(RestoreError::Folder { folder, source }) => Err(StartError::Folder { folder, source }),
+        _ if unfinished.exists() => {
+            Err(StartError::Unfinished { folder: folder.to_owned(), command: "kith restore" })
+        }
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn failed(folder: &Path) -> impl Fn(io::Error) -> RestoreError {
@@ -148,7 +224,7 @@ fn restore_into(
         private_folder(folder)?;
         let locked = || VaultError::KeyFile(crypto::KeyFileError::WrongMode);
         let opened = vault::open(folder).and_then(|opened| opened.ok_or_else(locked));
-        let vault::Opened { vault, .. } =
+        let vault =
             opened.map_err(|source| StartError::Vault { folder: folder.to_owned(), source })?;
         Ok(SealedStore::new(Arc::new(SledStore::open(&folder.join("store"))?), &vault))
     })
@@ -243,5 +319,61 @@ impl Backup {
         self.left = self.left.saturating_sub(chunk);
         let content = self.reader.read(&sealed, self.left == 0)?;
         Ok(Some(self.rows.push(&content)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    fn write(folder: &Path, content: &str) {
+        std::fs::create_dir_all(folder.join("store")).unwrap();
+        for file in ["store/db", "device.key", "vault.key"] {
+            std::fs::write(folder.join(file), content).unwrap();
+        }
+    }
+
+    fn read(folder: &Path) -> Vec<String> {
+        let files = ["store/db", "device.key", "vault.key"];
+        files.map(|file| std::fs::read_to_string(folder.join(file)).unwrap()).into()
+    }
+
+    /// Killed after so many of the six changes that bring three parts to their places.
+    #[test]
+    fn a_crash_on_the_way_to_its_place_is_made_good_at_the_next_start() {
+        for changes in 0..=6 {
+            let outside = tempfile::tempdir().unwrap();
+            let (folder, whole) = (outside.path(), outside.path().join(WHOLE));
+            write(folder, "before");
+            write(&whole, "restored");
+            std::fs::write(whole.join("profile.lock"), "").unwrap();
+            for change in 0..changes {
+                let part = PARTS[change / 2];
+                match change % 2 {
+                    0 => remove(&folder.join(part)).unwrap(),
+                    _ => std::fs::rename(whole.join(part), folder.join(part)).unwrap(),
+                }
+            }
+            tidy(folder).unwrap();
+            assert_eq!(read(folder), ["restored"; 3], "{changes} changes");
+            assert!(!whole.exists());
+        }
+    }
+
+    #[test]
+    fn half_of_a_restore_is_forgotten_beside_a_profile_and_stops_a_start_where_there_is_none() {
+        let outside = tempfile::tempdir().unwrap();
+        let (folder, half) = (outside.path(), outside.path().join(UNFINISHED));
+        std::fs::create_dir(&half).unwrap();
+        let refused = tidy(folder).unwrap_err();
+        assert!(matches!(refused, StartError::Unfinished { command: "kith restore", .. }));
+        assert!(half.exists());
+        write(folder, "before");
+        std::fs::write(folder.join(RECEIVED), "a backup").unwrap();
+        tidy(folder).unwrap();
+        assert!(!half.exists() && !folder.join(RECEIVED).exists());
+        assert_eq!(read(folder), ["before"; 3]);
     }
 }

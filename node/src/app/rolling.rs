@@ -16,10 +16,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crypto::Seed;
+use crypto::{Seed, Vault};
 use futures::StreamExt;
 use protocol::time::Timestamp;
 
+use super::lock::ProfileLock;
 use super::restore::{Backup, RestoreError, Restored, failed, fill, remove, sync};
 use super::{StartError, VaultError, vault};
 use crate::handle::Node;
@@ -103,21 +104,30 @@ pub enum RecoverError {
     /// There is no copy.
     #[error("there is no copy in {}. What is left is a backup of your own: “kith restore” into another profile", .0.display())]
     NoCopy(PathBuf),
-    /// A node runs on the store.
-    #[error("a Kith runs on this profile. Stop it first")]
-    InUse,
+    /// There is nothing to recover from.
+    #[error(
+        "nothing is wrong with the store in {}: every row of it opens. To go back to the copy all the same, \
+         give --force",
+        .0.display()
+    )]
+    Whole(PathBuf),
+    /// The profile cannot be had: a node runs on it.
+    #[error(transparent)]
+    Start(#[from] StartError),
     /// The copy does not open, or the new store cannot be made.
     #[error(transparent)]
     Restore(#[from] RestoreError),
 }
 
-/// Puts the store of the profile in `folder` aside, and goes on from the copy that was kept beside it.
+/// Puts the store of the profile in `folder` aside, and goes on from the copy that was kept beside it. Not when
+/// nothing is wrong with the store, unless `force` says so.
 ///
 /// # Errors
 /// [`RecoverError`]; the store is where it was.
 pub fn recover(
     folder: &Path,
     passphrase: Option<&str>,
+    force: bool,
     now: Timestamp,
 ) -> Result<Recovered, RecoverError> {
     let in_vault = |source| RecoverError::Vault { folder: folder.to_owned(), source };
@@ -125,22 +135,24 @@ pub fn recover(
     if !file.exists() {
         return Err(RecoverError::NoCopy(folder.to_owned()));
     }
-    let opened = match (vault::open(folder).map_err(in_vault)?, passphrase) {
-        (Some(opened), _) => opened,
+    let _lock = ProfileLock::take(folder)?;
+    let vault = match (vault::open(folder).map_err(in_vault)?, passphrase) {
+        (Some(vault), _) => vault,
         (None, Some(passphrase)) => vault::unlock(folder, passphrase).map_err(in_vault)?,
         (None, None) => return Err(RecoverError::Passphrase),
     };
     let (store, unfinished) = (folder.join("store"), folder.join(UNFINISHED));
-    if store.exists() && matches!(SledStore::open(&store), Err(StoreError::InUse)) {
-        return Err(RecoverError::InUse);
+    // One that was broken off had its reason.
+    if !force && !unfinished.exists() && is_whole(&store, &vault) {
+        return Err(RecoverError::Whole(store));
     }
-    let backup = Backup::open(&file, &opened.vault.backup_seed())?;
+    let backup = Backup::open(&file, &vault.backup_seed())?;
     // Of one that was broken off. While there is no store, something stays there: no node must start.
     remove(&unfinished.join("store"))?;
     let made = fill(backup, now, |_| {
         super::private_folder(&unfinished)?;
         let sled = SledStore::open(&unfinished.join("store"))?;
-        Ok(SealedStore::new(Arc::new(sled), &opened.vault))
+        Ok(SealedStore::new(Arc::new(sled), &vault))
     });
     let restored = match made {
         Ok(restored) => restored,
@@ -165,6 +177,15 @@ pub fn recover(
     remove(&unfinished)?;
     sync(folder)?;
     Ok(Recovered { restored, put_aside })
+}
+
+/// Whether a store opens, with every row in it.
+fn is_whole(store: &Path, vault: &Vault) -> bool {
+    let opened = || {
+        let sled = SledStore::open(store)?;
+        SealedStore::new(Arc::new(sled), vault).check()
+    };
+    store.exists() && opened().is_ok()
 }
 
 /// What to say about a node that did not start because of its store; `None` when it is not that.

@@ -49,28 +49,11 @@ const DEVICE_KEY: &str = "device.key";
 /// How long unlocking may take, in milliseconds: a person waits, and so does who guesses.
 const UNLOCK_MS: u64 = 700;
 
-/// A vault, and the key file that it was opened from.
-pub(super) struct Opened {
-    pub(super) vault: Vault,
-    file: Zeroizing<Vec<u8>>,
-}
-
-impl Opened {
-    /// Whether the key file is still the one that was opened. Asked once the store is this process's alone:
-    /// before, another one may have begun a generation and gone.
-    ///
-    /// # Errors
-    /// [`VaultError::Io`].
-    pub(super) fn is_current(&self, folder: &Path) -> Result<bool, VaultError> {
-        Ok(read(folder, KEY_FILE)?.is_some_and(|file| *file == *self.file))
-    }
-}
-
 /// Opens the vault in `folder`; makes one where there is none. `None` when it wants a passphrase.
 ///
 /// # Errors
 /// [`VaultError`]; nothing that was there is changed.
-pub(super) fn open(folder: &Path) -> Result<Option<Opened>, VaultError> {
+pub(super) fn open(folder: &Path) -> Result<Option<Vault>, VaultError> {
     let device_key = || {
         let bytes = read(folder, DEVICE_KEY)?;
         bytes.map(|bytes| Secret::from_slice(&bytes).ok_or(VaultError::DeviceKey)).transpose()
@@ -86,20 +69,20 @@ pub(super) fn open(folder: &Path) -> Result<Option<Opened>, VaultError> {
         return Ok(None);
     }
     let device_key = device_key()?.ok_or(VaultError::NoDeviceKey)?;
-    Ok(Some(Opened { vault: Vault::open(&file, Unlock::DeviceKey(&device_key))?, file }))
+    Ok(Some(Vault::open(&file, Unlock::DeviceKey(&device_key))?))
 }
 
 /// Opens the vault in `folder` with its passphrase. Takes as long as Argon2id was told to.
 ///
 /// # Errors
 /// [`VaultError`]; nothing is changed.
-pub(super) fn unlock(folder: &Path, passphrase: &str) -> Result<Opened, VaultError> {
+pub(super) fn unlock(folder: &Path, passphrase: &str) -> Result<Vault, VaultError> {
     let file = read(folder, KEY_FILE)?.ok_or(VaultError::NoKeyFile)?;
     let passphrase = normal(passphrase);
-    Ok(Opened { vault: Vault::open(&file, Unlock::Passphrase(passphrase.as_bytes()))?, file })
+    Ok(Vault::open(&file, Unlock::Passphrase(passphrase.as_bytes()))?)
 }
 
-/// The passphrase opened the vault, and the store is this process's alone: a device key that a crash left
+/// The passphrase opened the vault: a device key that a crash left
 /// behind opens nothing any more but copies of the key file before.
 pub(super) fn forget_device_key(folder: &Path) {
     if let Err(error) = remove(folder, DEVICE_KEY) {
@@ -195,7 +178,7 @@ fn remove(folder: &Path, file: &'static str) -> Result<(), VaultError> {
     }
 }
 
-fn create(folder: &Path, device_key: Option<Secret<32>>) -> Result<Opened, VaultError> {
+fn create(folder: &Path, device_key: Option<Secret<32>>) -> Result<Vault, VaultError> {
     let device_key = match device_key {
         Some(device_key) => device_key,
         None => {
@@ -206,9 +189,8 @@ fn create(folder: &Path, device_key: Option<Secret<32>>) -> Result<Opened, Vault
     };
     let unlock = Unlock::DeviceKey(&device_key);
     let vault = Vault::create(unlock, KdfParams::default(), &mut rand::rng())?;
-    let file = Zeroizing::new(vault.key_file(&mut rand::rng()));
-    write(folder, KEY_FILE, &file)?;
-    Ok(Opened { vault, file })
+    save(folder, &vault)?;
+    Ok(vault)
 }
 
 fn read(folder: &Path, file: &'static str) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {
@@ -297,7 +279,7 @@ mod tests {
     }
 
     fn opened(path: &Path) -> Vault {
-        open(path).unwrap().unwrap().vault
+        open(path).unwrap().unwrap()
     }
 
     fn set(path: &Path, vault: &Vault, passphrase: &str) -> Vault {
@@ -315,11 +297,9 @@ mod tests {
         let wrong = unlock(path, "peas and beans").map(drop).unwrap_err();
         assert!(matches!(wrong, VaultError::KeyFile(KeyFileError::WrongSecret)));
         let unlocked = unlock(path, "beans and peas").unwrap();
-        assert!(unlocked.is_current(path).unwrap());
-        assert!(seals_alike(&vault, &unlocked.vault) && seals_alike(&vault, &locked));
+        assert!(seals_alike(&vault, &unlocked) && seals_alike(&vault, &locked));
         // Typed with a letter and its accent apart, or as one.
         let locked = set(path, &locked, "caf\u{e9} au lait");
-        assert!(!unlocked.is_current(path).unwrap());
         unlock(path, "beans and peas").map(drop).unwrap_err();
         unlock(path, "cafe\u{301} au lait").unwrap();
         NewLock::of(None).unwrap().put_on(path, &locked).unwrap();
@@ -339,7 +319,7 @@ mod tests {
         for left in [&device_key[..], &[7; 32]] {
             fs::write(path.join(DEVICE_KEY), left).unwrap();
             assert!(open(path).unwrap().is_none());
-            assert!(seals_alike(&vault, &unlock(path, "beans and peas").unwrap().vault));
+            assert!(seals_alike(&vault, &unlock(path, "beans and peas").unwrap()));
             assert!(path.join(DEVICE_KEY).exists(), "it may be another process's work");
         }
         forget_device_key(path);

@@ -90,7 +90,11 @@ pub(super) enum Command {
         since: Option<u64>,
     },
     /// Go on from the copy that Kith keeps, when its store is damaged. The damaged one is put aside.
-    Recover,
+    Recover {
+        /// Also when nothing is wrong with the store.
+        #[arg(long)]
+        force: bool,
+    },
     /// Open this computer's copy with its passphrase.
     Unlock,
     /// Close it: no message comes in, and nothing can be read, until it is unlocked.

@@ -123,11 +123,11 @@ pub(super) fn restore(places: &Places, file: &Path, out: Out) -> Result<(), CliE
 }
 
 /// `kith recover`: needs no running node, and none may run on this profile.
-pub(super) fn recover(places: &Places, out: Out) -> Result<(), CliError> {
+pub(super) fn recover(places: &Places, force: bool, out: Out) -> Result<(), CliError> {
     let now = SystemClock.now();
-    let recovered = match app::recover(&places.data_dir, None, now) {
+    let recovered = match app::recover(&places.data_dir, None, force, now) {
         Err(app::RecoverError::Passphrase) => {
-            app::recover(&places.data_dir, Some(&ask("Passphrase: ")?), now)
+            app::recover(&places.data_dir, Some(&ask("Passphrase: ")?), force, now)
         }
         recovered => recovered,
     };

@@ -3,12 +3,15 @@
 //! A node whose vault is locked has no engine: nothing of what it stored is in memory. What unlocks and locks
 //! it is the vault's keeper, which owns keys, store, engine and network; here it is asked.
 
+use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock};
 
+use crypto::phrase::Phrase;
 use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
 use super::{Node, Result, Vault};
+use crate::app::Restored;
 use crate::engine::EngineHandle;
 use crate::service::{ErrorKind, Refusal, ServiceError, erasure};
 
@@ -26,6 +29,8 @@ pub(crate) enum Wish {
     Lock,
     /// Set, change (`current` is then the old one) or, without a new one, remove the passphrase.
     Passphrase { current: Option<Passphrase>, new: Option<Passphrase> },
+    /// Put the backup that was received in the place of a profile that nobody has used.
+    Restore { phrase: Phrase, told: oneshot::Sender<Restored> },
 }
 
 impl std::fmt::Debug for Wish {
@@ -34,6 +39,7 @@ impl std::fmt::Debug for Wish {
             Self::Unlock(_) => "Unlock",
             Self::Lock => "Lock",
             Self::Passphrase { .. } => "Passphrase",
+            Self::Restore { .. } => "Restore",
         })
     }
 }
@@ -49,7 +55,14 @@ pub(crate) struct Ask {
 #[derive(Debug)]
 pub(super) struct Door {
     state: RwLock<DoorState>,
-    keeper: Option<mpsc::Sender<Ask>>,
+    keeper: Option<Keeper>,
+}
+
+/// The way to the keeper, and the folder of the profile that it keeps.
+#[derive(Debug)]
+struct Keeper {
+    asks: mpsc::Sender<Ask>,
+    folder: PathBuf,
 }
 
 #[derive(Debug)]
@@ -74,9 +87,13 @@ impl Door {
         Self { state: RwLock::new(state), keeper: None }
     }
 
-    fn kept(keeper: mpsc::Sender<Ask>) -> Self {
+    fn kept(keeper: Keeper) -> Self {
         let state = DoorState { way: Way::Nowhere, has_passphrase: false };
         Self { state: RwLock::new(state), keeper: Some(keeper) }
+    }
+
+    pub(super) fn folder(&self) -> Option<PathBuf> {
+        self.keeper.as_ref().map(|keeper| keeper.folder.clone())
     }
 
     pub(super) fn engine(&self) -> Result<EngineHandle> {
@@ -111,9 +128,10 @@ impl Door {
 
 impl Node {
     /// A node that does not run yet, and where its keeper hears what clients ask for.
-    pub(crate) fn kept() -> (Self, mpsc::Receiver<Ask>) {
+    pub(crate) fn kept(folder: PathBuf) -> (Self, mpsc::Receiver<Ask>) {
         let (sender, asks) = mpsc::channel(MAX_ASKS);
-        (Self { door: std::sync::Arc::new(Door::kept(sender)) }, asks)
+        let keeper = Keeper { asks: sender, folder };
+        (Self { door: std::sync::Arc::new(Door::kept(keeper)) }, asks)
     }
 
     /// The engine runs.
@@ -197,10 +215,10 @@ impl Vault<'_> {
         self.ask(Wish::Passphrase { current: Some(current), new: None }).await
     }
 
-    async fn ask(&self, wish: Wish) -> Result<()> {
+    pub(super) async fn ask(&self, wish: Wish) -> Result<()> {
         let Some(keeper) = &self.0.door.keeper else { return Err(NoPassphrase.into()) };
         let (reply, answer) = oneshot::channel();
-        keeper.send(Ask { wish, reply }).await.map_err(|_| ServiceError::stopped())?;
+        keeper.asks.send(Ask { wish, reply }).await.map_err(|_| ServiceError::stopped())?;
         answer.await.unwrap_or_else(|_| Err(ServiceError::stopped()))
     }
 }

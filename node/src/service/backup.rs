@@ -17,6 +17,7 @@ use crypto::backup::BackupWriter;
 use protocol::chat::{Chat, Message};
 use protocol::ids::AccountId;
 use protocol::rekey::Rekey;
+use protocol::request::Request;
 use protocol::time::Timestamp;
 use protocol::wire::{Wire, decode, encode};
 use serde::{Deserialize, Serialize};
@@ -27,9 +28,9 @@ use super::identity::{self, MeRecord};
 use super::queue::QueueRecord;
 use super::registration::RegistrationRecord;
 use super::verification::{self, Verification};
-use super::{chat, contact, queue, registration, rekey};
+use super::{chat, contact, queue, registration, rekey, request};
 use crate::engine::Ctx;
-use crate::store::{StoreError, Tree};
+use crate::store::{SealedStore, StoreError, Tree};
 
 /// Rows that one page has.
 const PAGE: usize = 100;
@@ -290,6 +291,25 @@ fn generation(ctx: &Ctx<'_>) -> Result<u64, StoreError> {
 
 fn generation_key(ctx: &Ctx<'_>) -> crate::store::Key {
     ctx.key(Tree::Meta, b"generation", &[])
+}
+
+/// Whether nobody would lose anything if a backup took the place of this profile: it knows nobody, and nobody
+/// has asked or been asked.
+///
+/// # Errors
+/// [`StoreError`] when the store cannot be read.
+pub fn is_unused(ctx: &Ctx<'_>) -> Result<bool, StoreError> {
+    Ok(contact::all(ctx)?.is_empty() && request::all(ctx)?.is_empty())
+}
+
+/// The same of a store that no engine runs on.
+///
+/// # Errors
+/// [`StoreError`] when the store cannot be read.
+pub fn is_unused_store(store: &SealedStore) -> Result<bool, StoreError> {
+    let contacts = store.all::<ContactRecord>(Tree::Contact, 1)?;
+    let requests = store.all::<Request>(Tree::Request, 1)?;
+    Ok(contacts.is_empty() && requests.is_empty())
 }
 
 /// Contacts of a restored node that have not answered yet.

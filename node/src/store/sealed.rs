@@ -198,6 +198,21 @@ impl SealedStore {
         rows.into_iter().map(opened).collect()
     }
 
+    /// Opens every row there is, and forgets it again.
+    ///
+    /// # Errors
+    /// [`StoreError`] when any cannot be read or does not open.
+    pub fn check(&self) -> Result<(), StoreError> {
+        const PAGE: usize = 500;
+        for tree in Tree::ALL {
+            let mut from = Vec::new();
+            while let Some((key, _)) = self.written(tree, &from, PAGE)?.pop() {
+                from = key.after();
+            }
+        }
+        Ok(())
+    }
+
     /// Seals and commits changes: atomic, and durable when it returns.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 // live on, and levers for a test to play the other people.
 import { randomBytes, randomUUID } from 'node:crypto';
 import { qrPng, qrSvg } from './pictures.mjs';
-import { addRequest, delivery, iso, say, seedOf, symbolsOf, accountOf, touch } from './world.mjs';
+import { addRequest, delivery, iso, say, seedOf, symbolsOf, accountOf, touch, WORLDS } from './world.mjs';
 
 export const BUILD = '0.1.0+mock';
 const WORDS = 'abandon ability able about above absent absorb abstract absurd abuse access accident account accuse achieve acid acoustic acquire across act action actor actress actual'.split(' ');
@@ -182,6 +182,17 @@ export const ROUTES = {
   },
   'GET /backup': () => [200, Buffer.alloc(4096, 7), 'application/octet-stream'],
   'GET /backup/unanswered': (node) => [200, { items: node.unanswered ?? [] }],
+  'PUT /restore/file': (node, { bytes }) => {
+    node.upload = bytes;
+    return [204];
+  },
+  'POST /restore': (node, { body }) => {
+    if (!node.upload) throw new Refusal(409, 'no_backup', 'There is no backup to restore. Choose its file first.');
+    if (body.words.trim().split(/\s+/).join(' ') !== WORDS.join(' ')) throw new Refusal(422, 'wrong_phrase', 'These are not the words of this backup. Look whether the paper belongs to the account that it was made of.');
+    Object.assign(node.world, WORLDS.home(node.now()));
+    for (const tab of node.tabs) tab.drop();
+    return [200, { made_at: iso(node.now() - 3 * 86_400_000), contacts: 5, messages: 214 }];
+  },
   'POST /backup/phrase': () => [200, { words: WORDS }],
   'GET /status': (node) => [200, node.status()],
   'GET /sync': (node) => [200, node.sync()],

@@ -2,6 +2,7 @@
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { launch, openUi } from './harness.mjs';
+import { ROUTES } from '../mock/api.mjs';
 import { qrPng } from '../mock/pictures.mjs';
 
 let browser;
@@ -51,6 +52,27 @@ test('the first minute leads from welcome to a first conversation', () => withUi
   assert.equal(request.state, 'accepted');
   await send(page, 'Hello');
   await page.waitForSelector('.bond-delivered');
+}));
+
+test('a backup and its words bring a person back at the first start', () => withUi({ world: 'fresh' }, async ({ page, node, expect }) => {
+  expect(REFUSED);
+  await page.click('text=Restore a backup');
+  const main = page.locator('.btn.main');
+  assert.equal(await main.isDisabled(), true);
+  await page.setInputFiles('input[type=file]', { name: 'kith.backup', mimeType: 'application/octet-stream', buffer: Buffer.from('sealed') });
+  await page.fill('[name=words]', 'zoo '.repeat(22));
+  await page.waitForSelector('text=22 words of 24');
+  assert.equal(await main.isDisabled(), true);
+  await page.fill('[name=words]', 'zoo '.repeat(23) + 'vote');
+  await main.click();
+  await page.waitForSelector('text=These are not the words of this backup');
+  const { words } = ROUTES['POST /backup/phrase'](node)[1];
+  await page.fill('[name=words]', words.join('\n'));
+  await main.click();
+  await page.waitForSelector('text=5 contacts and 214 messages');
+  assert.equal(node.calls.filter((call) => call.path === '/restore/file').length, 1, 'mistaken words send no file twice');
+  await page.click('text=To your chats');
+  await page.waitForSelector('.row');
 }));
 
 test('a login link works once, leaves the address at once, and the token is kept', () => withUi({ world: 'home' }, async ({ page, mock, expect }) => {

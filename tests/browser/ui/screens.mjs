@@ -1,4 +1,5 @@
 // Every screen the interface has, and how to get there. Used by the tests and for looking.
+import { ROUTES } from '../mock/api.mjs';
 import { addRequest, iso } from '../mock/world.mjs';
 
 const settle = (page) => page.waitForTimeout(150);
@@ -10,6 +11,23 @@ export const SCREENS = {
   locked: { signIn: false, prepare: (node) => { node.locked = true; }, act: ({ page, mock }) => page.goto(mock.open()), ready: 'input[type=password]', refused: true },
   lost: { signIn: false, prepare: (node) => node.fault({ path: /sync/, status: 503, code: 'starting', detail: 'The node is still opening its store. Try again in a moment.' }), act: ({ page, mock }) => page.goto(mock.open()), ready: '.art', refused: true },
   welcome: { world: 'fresh', ready: '.hero' },
+  restore: {
+    world: 'fresh', hash: '#/start/restore', ready: '[role=alert]', refused: true,
+    act: async ({ page }) => {
+      await page.setInputFiles('input[type=file]', { name: 'kith-2026-11-20.backup', mimeType: 'application/octet-stream', buffer: Buffer.from('sealed') });
+      await page.fill('[name=words]', 'zoo '.repeat(23) + 'vote');
+      await page.click('.btn.main');
+    },
+  },
+  restored: {
+    world: 'fresh', hash: '#/start/restore', ready: '.tag.ok',
+    act: async ({ page, node }) => {
+      await page.setInputFiles('input[type=file]', { name: 'kith-2026-11-20.backup', mimeType: 'application/octet-stream', buffer: Buffer.from('sealed') });
+      await page.fill('[name=words]', ROUTES['POST /backup/phrase'](node)[1].words.join(' '));
+      await page.click('.btn.main');
+    },
+    refused: true,
+  },
   register: { world: 'fresh', hash: '#/start/register', ready: '[name=identifier]' },
   code: {
     world: 'fresh', hash: '#/start/register', ready: '.otp',

@@ -92,6 +92,16 @@ impl Rest {
         self.send(self.request(method, path).json(body)).await.map(drop)
     }
 
+    /// `PUT` of bytes, whose answer is not looked at.
+    ///
+    /// # Errors
+    /// [`Refused`], or that nobody answers.
+    pub async fn put_bytes(&self, path: &str, bytes: Vec<u8>) -> anyhow::Result<()> {
+        let request = self.request(Method::PUT, path);
+        let request = request.header("content-type", "application/octet-stream").body(bytes);
+        self.send(request).await.map(drop)
+    }
+
     /// Follows what happens from now on.
     ///
     /// # Errors

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Instant;
 
-use kith_tests::process::{NodeOptions, NodeProcess, Pair, Rest, arrived};
+use kith_tests::process::{NodeOptions, NodeProcess, Pair, Refused, Rest, arrived};
 use reqwest::Method;
 
-use node::api::dto::{Contact, Items, Message, Request, RequestState};
+use node::api::dto::{Contact, Items, Me, Message, Request, RequestState, Restored};
 
 async fn texts(rest: &Rest, chat: &str) -> Vec<String> {
     let messages = rest.messages(chat).await.unwrap();
@@ -156,4 +156,60 @@ async fn old_codes_are_void(pair: &Pair, ada: &Rest, folder: &Path, old: [&str; 
     let requests: Items<Request> = ada.get("/requests").await.unwrap();
     assert_eq!(requests.items.iter().map(|request| &request.id).collect::<Vec<_>>(), [&held.id]);
     carla.stop().await.unwrap();
+}
+
+fn refusal(error: anyhow::Error) -> String {
+    error.downcast::<Refused>().unwrap().code
+}
+
+/// A new computer, where Kith has started already and made an account that nobody has used.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_takes_the_place_of_a_profile_that_nobody_has_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut pair = Pair::meet(folder.path()).await.unwrap();
+    let (ada, ben) = (pair.ada.rest().clone(), pair.ben.rest().clone());
+    say((&ada, &pair.at_ada), "before the backup").await;
+    let words = phrase(&pair.ada).await;
+    let file = folder.path().join("ada.backup");
+    pair.ada.command(&["backup", file.to_str().unwrap()], "").await.unwrap().unwrap();
+    let backup = std::fs::read(&file).unwrap();
+    let me: Me = ada.get("/me").await.unwrap();
+    let refused = ben.put_bytes("/restore/file", backup.clone()).await.unwrap_err();
+    assert_eq!(refusal(refused), "profile_in_use");
+    pair.ada.kill().await.unwrap();
+
+    let options = NodeOptions::new(pair.relay.address());
+    let mut new = NodeProcess::start(folder.path(), "new-computer", options).await.unwrap();
+    let rest = new.rest().clone();
+    let unused: Me = rest.get("/me").await.unwrap();
+    let with = |words: &str| serde_json::json!({ "words": words });
+    let restore = async |words: &str| rest.post::<Restored>("/restore", &with(words)).await;
+    assert_eq!(refusal(restore(&words).await.unwrap_err()), "no_backup");
+    assert_eq!(refusal(restore("zoo zoo").await.unwrap_err()), "not_a_phrase");
+    rest.put_bytes("/restore/file", b"something else".to_vec()).await.unwrap();
+    assert_eq!(refusal(restore(&words).await.unwrap_err()), "not_a_backup");
+    let mut damaged = backup.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    rest.put_bytes("/restore/file", damaged).await.unwrap();
+    assert_eq!(refusal(restore(&words).await.unwrap_err()), "not_a_backup");
+    rest.put_bytes("/restore/file", backup).await.unwrap();
+    let other = "zoo ".repeat(23) + "vote";
+    assert_eq!(refusal(restore(&other).await.unwrap_err()), "wrong_phrase");
+    // All of that changed nothing, and left nothing.
+    assert_eq!(rest.get::<Me>("/me").await.unwrap(), unused);
+    assert!(!new.data_dir().join(".restoring").exists());
+
+    let back = restore(&words).await.unwrap();
+    assert_eq!((back.contacts, back.messages), (1, 1));
+    assert_eq!(rest.get::<Me>("/me").await.unwrap(), me);
+    assert!(!new.data_dir().join("restore.upload").exists());
+    let chat = rest.chat().await.unwrap().id;
+    say((&rest, &chat), "on the new computer").await;
+    let again = rest.put_bytes("/restore/file", vec![1]).await.unwrap_err();
+    assert_eq!(refusal(again), "profile_in_use");
+    new.kill().await.unwrap();
+    new.restart().await.unwrap();
+    assert_eq!(texts(new.rest(), &chat).await, ["before the backup", "on the new computer"]);
+    new.stop().await.unwrap();
+    pair.ben.stop().await.unwrap();
 }

@@ -229,6 +229,8 @@ async fn a_damaged_store_is_put_aside_and_the_copy_beside_it_goes_on() {
     ada.rest().say(&pair.at_ada, "after the copy").await.unwrap();
     ada.rest().until_last(&pair.at_ada, 1, "after the copy", arrived).await.unwrap();
     ada.stop().await.unwrap();
+    let refused = recover(ada).await.unwrap_err();
+    assert!(refused.contains("othing is wrong with the store"), "{refused}");
     let (what, damage) = DAMAGES[0];
     damage(&ada.data_dir().join("store"));
     let damaged = contents(&ada.data_dir().join("store"));

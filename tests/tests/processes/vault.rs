@@ -37,6 +37,10 @@ async fn a_passphrase_closes_the_profile_over_restarts_until_it_is_typed() {
     // Locked: what comes waits, nothing is told, and nothing opens it but the passphrase.
     done(ada, &["lock"], "").await;
     assert_eq!(vault(ada).await, VaultState { locked: true, has_passphrase: true });
+    // Not even a locked one: it could be unlocked meanwhile.
+    assert!(refused(ada, &["recover"], "").await.contains("no copy"));
+    std::fs::write(ada.data_dir().join("rolling.backup"), "any").unwrap();
+    assert!(refused(ada, &["recover"], "").await.contains("Stop it first"));
     let closed = ada.rest().get::<Status>("/status").await.unwrap_err();
     assert_eq!(closed.downcast::<Refused>().unwrap().status, 423);
     ben.rest().say(&pair.at_ben, "while you were locked").await.unwrap();

@@ -1,4 +1,4 @@
-// The first minute: welcome, identifier, code, name, your QR, home.
+// The first minute: welcome, identifier, code, name, your QR, home; or a backup, and home.
 //
 // The step comes from the place and from what the node knows already, so a
 // reload continues where the person was.
@@ -12,13 +12,14 @@ import { me, registration, requests } from '../store/index.js';
 import { NameStep } from '../profile/name.js';
 import { MeetTabs, useAccepted, useArrival } from '../invite/meet.js';
 import { RequestCard } from '../request/card.js';
+import { RestoreStep } from '../backup/restore.js';
 import { Identifier } from './identifier.js';
 import { CodeStep } from './code.js';
 
 /** The step to show for a wish; never one whose facts are missing. */
 export function stepFor(wish, known) {
   if (wish === 'code') return known.challenge ? 'code' : 'register';
-  if (wish === 'register' || wish === 'name') return wish;
+  if (wish === 'register' || wish === 'name' || wish === 'restore') return wish;
   if (wish === 'meet' && known.name) return 'meet';
   if (known.name) return 'meet';
   if (known.challenge) return 'code';
@@ -36,6 +37,7 @@ export function FirstRun() {
     <header class="fr-top"><h1 class="vh">${t('app/title')}</h1><${Wordmark} /><span class="tag"><${Icon} name="node" small />${t('start/on_this_computer')}</span></header>
     <main data-landmark tabIndex="-1" key=${step}>
       ${step === 'welcome' && html`<${Welcome} />`}
+      ${step === 'restore' && html`<${RestoreStep} />`}
       ${step === 'register' && html`<${Identifier} onSent=${() => go(path('start', 'code'))} onSkip=${next} />`}
       ${step === 'code' && html`<${CodeStep} challenge=${registration.value.challenge} relay=${registration.value.relay} onVerified=${next} onBack=${() => go(path('start', 'register'))} />`}
       ${step === 'name' && html`<${NameStep} onDone=${() => go(path('start', 'meet'))} />`}
@@ -50,7 +52,8 @@ function Welcome() {
     <svg class="hero" viewBox="0 0 430 150" aria-hidden="true"><path class="th" d="M104 70C160 128 262 14 326 70" /><rect class="pap" x="26" y="26" width="96" height="66" rx="9" /><rect class="pap" x="308" y="26" width="96" height="66" rx="9" /><path class="fnt" d="M42 46h42M42 58h28M324 46h30M324 58h52M324 70h20" /><path d="M14 104h120M296 104h120" /><circle class="tf" cx="104" cy="72" r="8" /><circle class="tf" cx="326" cy="72" r="8" /></svg>
     <h2 class="big-title">${t('welcome/title')}</h2>
     <p class="lead">${t('welcome/lead')}</p>
-    <div class="row-btns"><a class="btn main big" href=${path('start', 'register')}>${t('welcome/begin')}</a></div>
+    <div class="row-btns"><a class="btn main big" href=${path('start', 'register')}>${t('welcome/begin')}</a>
+      <a class="btn quiet big" href=${path('start', 'restore')}>${t('welcome/restore')}</a></div>
   </div>`;
 }
 
