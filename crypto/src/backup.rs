@@ -296,6 +296,8 @@ mod tests {
         let file = sealed(b"words", usize::MAX);
         let refused = BackupReader::new(&seed(2), &file[..BACKUP_HEADER_LEN]);
         assert_eq!(refused.unwrap_err(), BackupError::WrongPhrase);
+        let reader = BackupReader::new(&seed(1), &file[..BACKUP_HEADER_LEN]).unwrap();
+        assert_eq!(format!("{reader:?}"), "BackupReader { chunks: 0, .. }");
     }
 
     #[test]

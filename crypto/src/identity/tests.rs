@@ -23,6 +23,13 @@ fn a_signature_holds_for_its_key_purpose_and_fields_alone() {
 }
 
 #[test]
+fn a_key_is_called_by_its_first_five_bytes_in_logs() {
+    let account = identity(1).account();
+    let begin = data_encoding::HEXLOWER.encode(&account.as_bytes()[..5]);
+    assert_eq!((account.short(), account.verifying_key().short()), (begin.clone(), begin));
+}
+
+#[test]
 fn purposes_have_distinct_labels_and_none_begins_another() {
     let all = [
         Purpose::Invite,

@@ -154,6 +154,22 @@ fn the_first_five_frames_are_frozen() {
     insta::assert_snapshot!("first_five_frames", frozen);
 }
 
+/// Droppable traffic is bound to the session, the direction and the day, as the bytes say.
+#[test]
+fn an_ephemeral_is_frozen_and_of_its_day_alone() {
+    let mut rng = TestRng::new("ephemeral");
+    let (bob, alice) = sessions(&mut rng);
+    let midnight = 20_454 * 86_400;
+    let sealed = bob.seal_ephemeral(b"typing", midnight + 90, &mut TestRng::new("frozen")).unwrap();
+    let opened = alice.open_ephemeral(&sealed, midnight + 90).unwrap();
+    assert_eq!((opened.content.as_slice(), opened.sent), (&b"typing"[..], midnight + 90));
+    assert_eq!(format!("{opened:?}"), format!("Ephemeral {{ sent: {}, .. }}", midnight + 90));
+    insta::assert_snapshot!("ephemeral", HEXLOWER.encode(&sealed));
+    let next_day = alice.open_ephemeral(&sealed, midnight + 90 + 86_400);
+    assert_eq!(next_day, Err(crate::EphemeralError::Forged), "another day's key, not only stale");
+    assert_eq!(crate::MAX_EPHEMERAL_SEALED, 1 + 24 + 4 * 128 + 16);
+}
+
 /// A state restored from before a send encrypts the same number again: the receiver accepts one
 /// and refuses the other, and no key stream is shared.
 #[test]
