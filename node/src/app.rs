@@ -32,7 +32,7 @@ use crate::store::StoreError;
 use keeper::Keeper;
 use lock::ProfileLock;
 
-pub use restore::{RestoreError, Restored, restore};
+pub use restore::{Backup, RestoreError, Restored, fill, restore};
 pub use rolling::{RecoverError, Recovered, recover};
 pub use vault::VaultError;
 

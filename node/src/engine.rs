@@ -88,11 +88,11 @@ pub struct Account {
 }
 
 impl Account {
-    /// The account of a seed.
+    /// The account of a seed, in the life that began then (Unix seconds).
     #[must_use]
-    pub fn new(seed: &Seed, created_at: Timestamp) -> Self {
+    pub fn new(seed: &Seed, began: u64) -> Self {
         let identity = Identity::from_seed(seed);
-        let cert = identity.primary_cert(crypto::FIRST_AGREEMENT_VERSION, created_at.seconds(), 0);
+        let cert = identity.primary_cert(crypto::FIRST_AGREEMENT_VERSION, began, 0);
         let id = identity.account().into();
         Self { identity, cert, id }
     }

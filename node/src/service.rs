@@ -12,6 +12,7 @@ pub mod error;
 pub mod identity;
 pub mod invite;
 pub mod outbox;
+pub mod pin;
 pub mod presence;
 pub mod profile;
 pub mod queue;

@@ -60,11 +60,13 @@ pub enum Tree {
     Rekey,
     /// Who was verified, by account.
     Verification,
+    /// Of which life contacts are, by account.
+    Pin,
 }
 
 impl Tree {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Meta,
         Self::Registration,
         Self::Invite,
@@ -81,6 +83,7 @@ impl Tree {
         Self::Journal,
         Self::Rekey,
         Self::Verification,
+        Self::Pin,
     ];
 
     /// Its name on disk and in key derivation.
@@ -103,6 +106,7 @@ impl Tree {
             Self::Journal => "journal",
             Self::Rekey => "rekey",
             Self::Verification => "verification",
+            Self::Pin => "pin",
         }
     }
 }

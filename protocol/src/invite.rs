@@ -253,6 +253,8 @@ pub struct Opened {
     pub by: AccountId,
     /// What they say.
     pub payload: JoinPayload,
+    /// Their device.
+    pub cert: DeviceCert,
     /// The session that their request began.
     pub session: Session,
     request: [u8; 32],
@@ -398,7 +400,13 @@ impl Invite {
         }
         let payload: JoinPayload = decode(&payload).map_err(|_| ClaimError::NotOpened)?;
         payload.card.accept(0).map_err(|_| ClaimError::NotOpened)?;
-        Ok(Attempt::New(Box::new(Opened { by: peer.into(), payload, session, request: hash })))
+        Ok(Attempt::New(Box::new(Opened {
+            by: peer.into(),
+            payload,
+            cert,
+            session,
+            request: hash,
+        })))
     }
 
     /// Claims the invite for a request that [`open`](Self::open)ed, with the answer that it

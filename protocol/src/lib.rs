@@ -17,6 +17,7 @@ pub mod ids;
 pub mod invite;
 pub mod mailbox;
 pub mod outbox;
+pub mod pin;
 pub mod presence;
 pub mod receipt;
 #[cfg(test)]

@@ -30,6 +30,7 @@ use zeroize::Zeroize;
 use crate::Cx;
 use crate::ids::EnvelopeId;
 use crate::invite::CERT_DOUBT;
+use crate::pin::{Pin, Standing};
 use crate::time::{DAY, HOUR, MINUTE, Timestamp};
 use crate::wire::Wire;
 
@@ -60,6 +61,9 @@ pub const LONE_GRACE: u64 = 15 * MINUTE;
 pub const DOUBT_LIFE: u64 = HOUR;
 /// Most frames that are doubted at a time.
 pub const MAX_DOUBTS: usize = 64;
+
+#[cfg(test)]
+mod tests;
 
 /// What is stored about re-keying with one contact.
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -133,6 +137,8 @@ pub enum Heard {
     /// An offer that cannot be answered any more, or by whoever's clock is wrong: done with. Should
     /// its author need a session, an offer of ours gives them one.
     Stale,
+    /// An offer or an answer of a life of theirs that is over: a copy that should not run. Done with.
+    Past,
     /// An offer. The session seals from now on, and this goes out before anything sealed on it.
     Offered {
         /// The answer to be sent.
@@ -180,6 +186,7 @@ impl Rekey {
     /// Our sessions are gone, and so is all that was under way.
     pub fn lose(&mut self, counter: u64) {
         self.lost = true;
+        (self.answer, self.renewed_at) = (None, None);
         self.forget_offers(self.pending.len());
         self.offered = self.offered.max(counter);
     }
@@ -204,6 +211,12 @@ impl Rekey {
         renewed_at.is_some_and(|at| deposited_at < at.plus(RELAY_CLOCK))
     }
 
+    /// When there was a new session last.
+    #[must_use]
+    pub fn renewed_at(&self) -> Option<Timestamp> {
+        self.renewed_at
+    }
+
     /// The two met again: there is a session. Returns whether that was needed.
     pub fn on_met(&mut self) -> bool {
         std::mem::take(&mut self.lost)
@@ -218,7 +231,7 @@ impl Rekey {
     /// Makes an offer. The caller stores this state and the frame before it sends the frame.
     ///
     /// # Errors
-    /// When the next one may be made; `None` if never, for nothing is shared.
+    /// When to try again; `None` if never, for nothing is shared.
     pub fn offer(
         &mut self,
         me: Me<'_>,
@@ -226,8 +239,7 @@ impl Rekey {
         cx: &mut Cx<'_>,
     ) -> Result<Vec<u8>, Option<Timestamp>> {
         let psk = Secret::from_bytes(self.shared.first().ok_or(None)?.into_array());
-        let old = self.pending.iter().filter(|made| cx.now.since(made.at) >= OFFER_LIFE).count();
-        self.forget_offers(old);
+        self.forget_over(cx.now);
         if let Some(at) = next_offer(&mut self.offers, cx.now) {
             return Err(Some(at));
         }
@@ -247,17 +259,29 @@ impl Rekey {
         Ok(frame)
     }
 
-    /// Looks whether a frame of `from` that no session opens is an offer or an answer.
-    pub fn hear(&mut self, me: Me<'_>, from: AccountKey, frame: &[u8], cx: &mut Cx<'_>) -> Heard {
+    /// Looks whether a frame of `from`, of whom `pin` is held, and that no session opens, is an offer or an
+    /// answer.
+    pub fn hear(
+        &mut self,
+        me: Me<'_>,
+        (from, pin): (AccountKey, &Pin),
+        frame: &[u8],
+        cx: &mut Cx<'_>,
+    ) -> Heard {
         if frame.len() != crypto::rekey::REKEY_LEN {
             return Heard::Nothing;
         }
+        self.forget_over(cx.now);
         for index in 0..self.shared.len() {
             let psk = Secret::from_bytes(self.shared[index].into_array());
             if let Ok(offer) = Offer::open(frame, from, me.identity.account(), &psk) {
-                return self.on_offer(me, &offer, &psk, cx);
+                return match pin.judge(offer.cert()) {
+                    _ if pin.is_ahead(offer.cert(), ahead(cx.now)) => Heard::Stale,
+                    Standing::Past => Heard::Past,
+                    Standing::Known | Standing::Anew => self.on_offer(me, &offer, &psk, cx),
+                };
             }
-            if let Some(heard) = self.on_answer(me, from, &psk, frame, cx.now) {
+            if let Some(heard) = self.on_answer(me, (from, pin), &psk, frame, cx.now) {
                 return heard;
             }
         }
@@ -265,9 +289,8 @@ impl Rekey {
     }
 
     fn on_offer(&mut self, me: Me<'_>, offer: &Offer, psk: &Secret<32>, cx: &mut Cx<'_>) -> Heard {
-        let now = cx.now.seconds();
         if offer.counter() <= self.answered
-            || offer.counter() > now.saturating_add(COUNTER_AHEAD)
+            || offer.counter() > ahead(cx.now)
             || !offer.cert().is_current(judged(cx.now))
         {
             return Heard::Stale;
@@ -293,7 +316,7 @@ impl Rekey {
     fn on_answer(
         &mut self,
         me: Me<'_>,
-        from: AccountKey,
+        (from, pin): (AccountKey, &Pin),
         psk: &Secret<32>,
         frame: &[u8],
         now: Timestamp,
@@ -304,11 +327,20 @@ impl Rekey {
             responded.cert.is_current(judged(now)).then_some((index, responded))
         };
         let (index, responded) = self.pending.iter().enumerate().find_map(answered)?;
+        if pin.judge(&responded.cert) == Standing::Past || pin.is_ahead(&responded.cert, ahead(now))
+        {
+            return Some(Heard::Past);
+        }
         // A newer one may be answered as well: it may be on its way already.
         self.forget_offers(index + 1);
         self.on_renewed(now);
         Some(Heard::Answered { session: responded.session, cert: responded.cert })
     }
+}
+
+/// The latest time at which something can have been made: clocks may differ.
+fn ahead(now: Timestamp) -> u64 {
+    now.seconds().saturating_add(COUNTER_AHEAD)
 }
 
 /// The time by which a certificate is judged: clocks may differ.
@@ -320,6 +352,21 @@ impl Rekey {
     fn on_renewed(&mut self, now: Timestamp) {
         self.lost = false;
         self.renewed_at = Some(now);
+    }
+
+    /// Forgets offers that are over, and the keys that would answer them. Returns whether there were any.
+    pub fn forget_over(&mut self, now: Timestamp) -> bool {
+        let before = self.pending.len();
+        self.pending.retain_mut(|made| {
+            // Of now, if the clock was put back.
+            made.at = made.at.min(now);
+            let over = now.since(made.at) >= OFFER_LIFE;
+            if over {
+                made.prekeys.zeroize();
+            }
+            !over
+        });
+        self.pending.len() != before
     }
 
     /// Forgets the oldest offers.
@@ -415,8 +462,11 @@ impl Doubts {
 
     /// Forgets frames that have not come again for [`DOUBT_LIFE`]. Returns whether anything is left.
     pub fn last_for(&mut self, now: Timestamp) -> bool {
-        self.frames.retain(|_, (_, last)| now.since(*last) < DOUBT_LIFE);
         // A clock that was ahead must not silence us until it is right.
+        for (first, last) in self.frames.values_mut() {
+            (*first, *last) = ((*first).min(now), (*last).min(now));
+        }
+        self.frames.retain(|_, (_, last)| now.since(*last) < DOUBT_LIFE);
         if self.paused_until > now.plus(2 * DAY) {
             self.paused_until = now;
         }

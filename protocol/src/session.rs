@@ -23,11 +23,15 @@ use crate::envelope::{Envelope, EnvelopeError};
 use crate::time::{DAY, MINUTE, Timestamp};
 use crate::wire::{EncodeError, Wire, decode, encode};
 
+#[cfg(test)]
+mod tests;
+
 /// Most sessions kept with one account.
 pub const MAX_SESSIONS: usize = 4;
 /// Sessions that were made within this time of each other crossed.
 pub const CROSSING: u64 = 10 * MINUTE;
-/// How long a session that only opens is kept after it last opened something.
+/// How long a session that only opens is kept after it last opened something. One that was replaced: after it last
+/// did before that.
 pub const RECEIVE_ONLY_LIFE: u64 = 30 * DAY;
 
 /// The sessions with one account.
@@ -136,8 +140,22 @@ impl Sessions {
         self.insert(session, Kind::Renewed, now);
     }
 
+    /// Adds the first session with another life of the other side. Those with the life that is over are gone:
+    /// whoever has its keys is not believed any more.
+    pub fn begin_anew(&mut self, session: Session, now: Timestamp) {
+        self.live.clear();
+        self.insert(session, Kind::Renewed, now);
+    }
+
+    /// The other side met us again in another life: what was made before that meeting is gone. Of meetings that
+    /// crossed, both are of that life.
+    pub fn keep_latest_meetings(&mut self) {
+        let latest = self.live.iter().map(|live| live.made_at).max().unwrap_or_default();
+        self.live.retain(|live| live.kind == Kind::Met && latest.since(live.made_at) < CROSSING);
+    }
+
     fn insert(&mut self, session: Session, kind: Kind, now: Timestamp) {
-        if self.live.len() == MAX_SESSIONS {
+        while self.live.len() >= MAX_SESSIONS {
             let oldest = self.live.iter().enumerate().min_by_key(|(_, live)| live.last_opened);
             if let Some((index, _)) = oldest {
                 self.live.remove(index);
@@ -148,13 +166,17 @@ impl Sessions {
         self.order();
     }
 
-    /// Later than that of every other. What a clock stamped that was ahead counts as of now.
+    /// Later than that of every other. What a clock stamped that was ahead counts as of now, in its order.
     fn next_stamp(&mut self, now: Timestamp) -> Timestamp {
-        let mut latest = None;
-        for live in &mut self.live {
-            live.last_opened = live.last_opened.min(now);
-            latest = latest.max(Some(live.last_opened));
+        let mut stamps: Vec<&mut Timestamp> =
+            self.live.iter_mut().map(|live| &mut live.last_opened).collect();
+        stamps.sort_by_key(|stamp| std::cmp::Reverse(**stamp));
+        let mut ceiling = now;
+        for stamp in stamps {
+            *stamp = (*stamp).min(ceiling);
+            ceiling = stamp.minus(1);
         }
+        let latest = self.live.iter().map(|live| live.last_opened).max();
         latest.map_or(now, |latest| now.max(latest.plus(1)))
     }
 

@@ -22,6 +22,7 @@ mod net;
 mod people;
 mod person;
 mod relay;
+mod restored;
 mod wires;
 
 use std::collections::BTreeMap;

@@ -26,5 +26,7 @@ mod refusals;
 mod rekeying;
 #[path = "scenarios/relays.rs"]
 mod relays;
+#[path = "scenarios/restoring.rs"]
+mod restoring;
 #[path = "scenarios/verifying.rs"]
 mod verifying;

@@ -1,8 +1,8 @@
 //! A backup becomes a profile, in a folder where there is none.
 //!
-//! 1. [`prepare`] makes all of it in a folder of its own inside, and gives that its final name when it is whole.
-//! 2. [`finish`] brings the parts to their places. A crash before the name leaves what was there; a crash after
-//!    it is made good by whoever comes next, be it another restore or a node that starts.
+//! 1. [`prepare`] makes all of it in a folder of its own inside.
+//! 2. [`put_in_place`] gives that its final name, and brings the parts to their places. A crash before the name
+//!    leaves what was there; a crash after it is made good by whoever comes next, a restore or a node that starts.
 //!
 //! # Invariants
 //! * What is in a profile goes only once everything that takes its place is on the disk.
@@ -15,8 +15,9 @@ use std::sync::Arc;
 use crypto::Seed;
 use crypto::backup::{BACKUP_HEADER_LEN, BACKUP_SEALED_CHUNK, BackupError, BackupReader};
 use crypto::phrase::Phrase;
-use protocol::time::Timestamp;
+use protocol::time::{DAY, Timestamp};
 
+use crate::api::dto::rfc3339;
 use crate::engine::{Engine, Input, MAX_BATCH, Settings};
 use crate::service::backup::{self, Row, Rows, UnknownRow};
 use crate::service::identity::{self, MeRecord};
@@ -25,7 +26,7 @@ use crate::store::{SealedStore, SledStore, StoreError};
 use crate::handle::restore::{RECEIVED, RECEIVING};
 
 use super::lock::ProfileLock;
-use super::{StartError, VaultError, private_folder, vault};
+use super::{StartError, VaultError, private_folder, rolling, vault};
 
 /// Why a backup was not restored. The folder is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +51,12 @@ pub enum RestoreError {
         .0.display()
     )]
     NotEmpty(PathBuf),
+    /// It is of a time that has not come yet.
+    #[error(
+        "this backup is from {0}, and this computer’s clock says that this is still to come. Put the clock right, \
+         and try again"
+    )]
+    Clock(String),
     /// The new folder cannot be made.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -102,7 +109,7 @@ pub fn restore(
         return Err(RestoreError::NotEmpty(folder.to_owned()));
     }
     let restored = prepare(folder, file, phrase, now)?;
-    finish(folder)?;
+    put_in_place(folder)?;
     Ok(restored)
 }
 
@@ -111,8 +118,8 @@ fn has_profile(folder: &Path) -> bool {
     ["store", "vault.key"].iter().any(|part| folder.join(part).exists())
 }
 
-/// Makes the profile of a backup inside `folder`, beside what is there. [`finish`] puts it in its place. The
-/// caller has the profile.
+/// Makes the profile of a backup inside `folder`, beside what is there. [`put_in_place`] does that. The caller
+/// has the profile.
 ///
 /// # Errors
 /// [`RestoreError`]; nothing is changed.
@@ -133,10 +140,20 @@ pub(super) fn prepare(
         return restored;
     }
     sync(&unfinished)?;
-    let whole = folder.join(WHOLE);
-    std::fs::rename(&unfinished, &whole).map_err(failed(&whole))?;
     sync(folder)?;
     restored
+}
+
+/// Puts what [`prepare`] made in the place of what is there. From the first name that changes on, a crash is made
+/// good by [`tidy`].
+///
+/// # Errors
+/// [`RestoreError::Folder`].
+pub(super) fn put_in_place(folder: &Path) -> Result<(), RestoreError> {
+    let whole = folder.join(WHOLE);
+    std::fs::rename(folder.join(UNFINISHED), &whole).map_err(failed(&whole))?;
+    sync(folder)?;
+    finish(folder)
 }
 
 /// Puts what was restored as a whole in the place of what is there; nothing when there is no such thing.
@@ -155,6 +172,8 @@ pub(super) fn finish(folder: &Path) -> Result<(), RestoreError> {
             std::fs::rename(&from, &to).map_err(failed(&to))?;
         }
     }
+    // A copy that was kept beside the store before opens under no key that is still there.
+    remove(&folder.join(rolling::FILE))?;
     sync(folder)?;
     remove(&whole)?;
     sync(folder)
@@ -165,7 +184,7 @@ pub(super) fn finish(folder: &Path) -> Result<(), RestoreError> {
 /// # Errors
 /// [`RestoreError::Folder`].
 pub(super) fn give_up(folder: &Path) -> Result<(), RestoreError> {
-    remove(&folder.join(WHOLE))
+    remove(&folder.join(UNFINISHED))
 }
 
 /// What a node does before it starts: a restore that was whole is finished, one that was not is forgotten where
@@ -230,8 +249,11 @@ fn restore_into(
     })
 }
 
-/// Puts a backup into a store, which `store` makes for its account.
-pub(super) fn fill(
+/// Puts a backup into a store, which `store` makes for its account: what a restore does, wherever the two are.
+///
+/// # Errors
+/// [`RestoreError`]; the store is of no use then.
+pub fn fill(
     mut backup: Backup,
     now: Timestamp,
     store: impl FnOnce(&MeRecord) -> Result<SealedStore, RestoreError>,
@@ -241,7 +263,10 @@ pub(super) fn fill(
     else {
         return Err(RestoreError::Incomplete);
     };
-    let generation = backup::next_generation(generation, now);
+    if at > now.plus(DAY) {
+        return Err(RestoreError::Clock(rfc3339(at)));
+    }
+    let generation = backup::next_generation(generation, (me.created_at, at), now);
     let mut restored = Restored { made_at: at, ..Restored::default() };
     let mut engine = new_engine(store(&me)?, &me, now)?;
     let mut waiting: Vec<Row> = first.collect();
@@ -289,18 +314,32 @@ fn put(
     }
 }
 
-/// A backup's file, read as it is opened.
-pub(super) struct Backup {
-    file: File,
+/// A backup, read as it is opened.
+pub struct Backup {
+    file: Box<dyn Read>,
     reader: BackupReader,
     rows: Rows,
     left: u64,
 }
 
+impl std::fmt::Debug for Backup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Backup").field("left", &self.left).finish_non_exhaustive()
+    }
+}
+
 impl Backup {
     pub(super) fn open(path: &Path, seed: &Seed) -> Result<Self, RestoreError> {
-        let mut file = File::open(path).map_err(RestoreError::Read)?;
+        let file = File::open(path).map_err(RestoreError::Read)?;
         let length = file.metadata().map_err(RestoreError::Read)?.len();
+        Self::new(Box::new(file), length, seed)
+    }
+
+    /// A backup of so many bytes.
+    ///
+    /// # Errors
+    /// [`RestoreError`] when it is none, or another seed's.
+    pub fn new(mut file: Box<dyn Read>, length: u64, seed: &Seed) -> Result<Self, RestoreError> {
         let header_len = u64::try_from(BACKUP_HEADER_LEN).unwrap_or(u64::MAX);
         let mut header = Vec::with_capacity(BACKUP_HEADER_LEN);
         file.by_ref().take(header_len).read_to_end(&mut header).map_err(RestoreError::Read)?;

@@ -27,7 +27,7 @@ use crate::handle::Node;
 use crate::store::{SealedStore, SledStore, StoreError};
 
 /// The file, in the profile's folder.
-const FILE: &str = "rolling.backup";
+pub(super) const FILE: &str = "rolling.backup";
 /// How old it becomes before it is written anew.
 const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// Where a recovery is under way.
@@ -136,6 +136,7 @@ pub fn recover(
         return Err(RecoverError::NoCopy(folder.to_owned()));
     }
     let _lock = ProfileLock::take(folder)?;
+    super::restore::finish(folder)?;
     let vault = match (vault::open(folder).map_err(in_vault)?, passphrase) {
         (Some(vault), _) => vault,
         (None, Some(passphrase)) => vault::unlock(folder, passphrase).map_err(in_vault)?,

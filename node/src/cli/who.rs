@@ -104,6 +104,8 @@ mod tests {
             since: String::new(),
             via: Via::Link,
             verified: false,
+            began_anew: Vec::new(),
+            keys_renewed_at: None,
             reach: Reach { path: ReachPath::None, detail: String::new() },
             presence: Presence {
                 account: id.to_owned(),

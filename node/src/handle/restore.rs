@@ -42,6 +42,10 @@ impl super::Restores<'_> {
             let _ = fs::remove_file(&part).await;
         }
         received?;
+        if !node.is_unused().await? {
+            let _ = fs::remove_file(&part).await;
+            return Err(RestoreRefusal::InUse.into());
+        }
         fs::rename(&part, folder.join(RECEIVED)).await.map_err(unwritable)?;
         Ok(())
     }
@@ -112,6 +116,11 @@ pub(crate) enum RestoreRefusal {
          “kith up --profile NAME”, and restore it there."
     )]
     InUse,
+    #[error(
+        "This profile has a passphrase, which the restored one would not have. Remove it first, and set one \
+         again when everything is back."
+    )]
+    Passphrase,
     #[error("There is no backup to restore. Choose its file first.")]
     NoFile,
     #[error("These are not the words of a recovery phrase: {0}. Look at the paper again.")]
@@ -141,6 +150,7 @@ impl From<RestoreError> for RestoreRefusal {
             RestoreError::Backup(_) | RestoreError::Row(_) | RestoreError::Incomplete => {
                 Self::NotThis(error.to_string())
             }
+            RestoreError::Clock(_) => Self::NotThis(error.to_string()),
             error => Self::Unwritable(crate::app::chain(&error)),
         }
     }
@@ -150,6 +160,7 @@ impl Refusal for RestoreRefusal {
     fn code(&self) -> &'static str {
         match self {
             Self::InUse => "profile_in_use",
+            Self::Passphrase => "has_passphrase",
             Self::NoFile => "no_backup",
             Self::Words(_) => "not_a_phrase",
             Self::OtherWords => "wrong_phrase",
@@ -162,7 +173,7 @@ impl Refusal for RestoreRefusal {
 
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::InUse | Self::NoFile => ErrorKind::Conflict,
+            Self::InUse | Self::Passphrase | Self::NoFile => ErrorKind::Conflict,
             Self::Unwritable(_) => ErrorKind::Internal,
             _ => ErrorKind::Invalid,
         }

@@ -25,6 +25,7 @@ use zeroize::Zeroizing;
 
 use super::contact::ContactRecord;
 use super::identity::{self, MeRecord};
+use super::pin::{self, PinRecord};
 use super::queue::QueueRecord;
 use super::registration::RegistrationRecord;
 use super::verification::{self, Verification};
@@ -34,6 +35,8 @@ use crate::store::{SealedStore, StoreError, Tree};
 
 /// Rows that one page has.
 const PAGE: usize = 100;
+/// The row that says which life of the account this is.
+const GENERATION: &[u8] = b"generation";
 /// Bytes of the length before a row.
 const LENGTH: usize = 4;
 
@@ -63,6 +66,8 @@ pub enum Row {
     End,
     /// That a contact was verified.
     Verification(Verification),
+    /// Of which life a contact is.
+    Pin(PinRecord),
 }
 
 impl Wire for Row {
@@ -81,6 +86,7 @@ impl std::fmt::Debug for Row {
             Self::Message(_) => "Message",
             Self::End => "End",
             Self::Verification(_) => "Verification",
+            Self::Pin(_) => "Pin",
         })
     }
 }
@@ -103,8 +109,8 @@ pub struct Cursor {
 }
 
 /// The trees that a backup has, in their order.
-const TREES: [Tree; 5] =
-    [Tree::Queue, Tree::Contact, Tree::Verification, Tree::Chat, Tree::Message];
+const TREES: [Tree; 6] =
+    [Tree::Queue, Tree::Contact, Tree::Verification, Tree::Pin, Tree::Chat, Tree::Message];
 
 /// Begins a backup: its seal, the first bytes of the file, the first rows, and where to go on. Under the
 /// recovery phrase, unless another seed is given.
@@ -159,6 +165,7 @@ pub fn page(
             Ok::<_, StoreError>(Row::Contact(contact, rekey))
         },
         Verification => |row: Verification| Ok::<_, StoreError>(Row::Verification(row)),
+        Pin => |row: PinRecord| Ok::<_, StoreError>(Row::Pin(row)),
         Chat => |chat: Chat| Ok::<_, StoreError>(Row::Chat(chat)),
         Message => |message: Message| Ok::<_, StoreError>(Row::Message(message))
     );
@@ -253,6 +260,7 @@ pub fn apply(ctx: &mut Ctx<'_>, row: Row, generation: u64) -> Result<(), StoreEr
             contact::put(ctx, &record)
         }
         Row::Verification(row) => verification::put(ctx, &row),
+        Row::Pin(row) => pin::put(ctx, &row),
         Row::Chat(mut chat) => {
             chat.gaps.asked = None;
             chat.gaps.owed = None;
@@ -271,11 +279,13 @@ pub fn finish(ctx: &mut Ctx<'_>, generation: u64) -> Result<(), StoreError> {
     ctx.put(key, &Generation { number: generation })
 }
 
-/// The generation that a restore of this backup begins, now: above the backup's, and with the clock, so
-/// that the same backup restored twice rises as well.
+/// The generation that a restore of this backup begins, now: above the backup's and the account's beginning, and
+/// with the clock, so that the same backup restored twice rises as well. `made` is when the account was made, and
+/// the backup.
 #[must_use]
-pub fn next_generation(backup: u64, now: Timestamp) -> u64 {
-    backup.saturating_add(1).max(now.seconds())
+pub fn next_generation(backup: u64, made: (Timestamp, Timestamp), now: Timestamp) -> u64 {
+    let before = backup.max(made.0.seconds()).max(made.1.seconds());
+    before.saturating_add(1).max(now.seconds())
 }
 
 /// The account of a backup, if it is that of `seed`.
@@ -289,8 +299,17 @@ fn generation(ctx: &Ctx<'_>) -> Result<u64, StoreError> {
     Ok(row.map_or(0, |row| row.number))
 }
 
+/// The generation of a store that no engine runs on yet; 0 for an account that was never restored.
+///
+/// # Errors
+/// [`StoreError`] when the store cannot be read.
+pub fn generation_of(store: &SealedStore) -> Result<u64, StoreError> {
+    let row: Option<Generation> = store.get(&store.key(Tree::Meta, GENERATION, &[]))?;
+    Ok(row.map_or(0, |row| row.number))
+}
+
 fn generation_key(ctx: &Ctx<'_>) -> crate::store::Key {
-    ctx.key(Tree::Meta, b"generation", &[])
+    ctx.key(Tree::Meta, GENERATION, &[])
 }
 
 /// Whether nobody would lose anything if a backup took the place of this profile: it knows nobody, and nobody
@@ -299,7 +318,9 @@ fn generation_key(ctx: &Ctx<'_>) -> crate::store::Key {
 /// # Errors
 /// [`StoreError`] when the store cannot be read.
 pub fn is_unused(ctx: &Ctx<'_>) -> Result<bool, StoreError> {
-    Ok(contact::all(ctx)?.is_empty() && request::all(ctx)?.is_empty())
+    let nobody = contact::all(ctx)?.is_empty() && request::all(ctx)?.is_empty();
+    // Whoever was removed has left a conversation.
+    Ok(nobody && ctx.all::<Chat>(Tree::Chat, 1)?.is_empty())
 }
 
 /// The same of a store that no engine runs on.
@@ -309,7 +330,8 @@ pub fn is_unused(ctx: &Ctx<'_>) -> Result<bool, StoreError> {
 pub fn is_unused_store(store: &SealedStore) -> Result<bool, StoreError> {
     let contacts = store.all::<ContactRecord>(Tree::Contact, 1)?;
     let requests = store.all::<Request>(Tree::Request, 1)?;
-    Ok(contacts.is_empty() && requests.is_empty())
+    let chats = store.all::<Chat>(Tree::Chat, 1)?;
+    Ok(contacts.is_empty() && requests.is_empty() && chats.is_empty())
 }
 
 /// Contacts of a restored node that have not answered yet.

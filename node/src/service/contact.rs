@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{ErrorKind, NotFound, Refusal};
 use super::{
-    chat, outbox, presence, profile, queue, registration, rekey, request, session, verification,
+    chat, outbox, pin, presence, profile, queue, registration, rekey, request, session,
+    verification,
 };
 use crate::engine::{Ctx, Event, Failure};
 use crate::net::{NetCommand, Path};
@@ -143,6 +144,7 @@ pub fn add(ctx: &mut Ctx<'_>, account: AccountId, origin: Origin) -> Result<(), 
     if let Some(mut record) = get(ctx, account)? {
         record.symbols = record.symbols.or(origin.symbols);
         put(ctx, &record)?;
+        pin::on_met(ctx, account)?;
         rekey::learn(ctx, account)?;
         return on_card(ctx, account, origin.card);
     }
@@ -164,6 +166,7 @@ pub fn add(ctx: &mut Ctx<'_>, account: AccountId, origin: Origin) -> Result<(), 
         let conversation = Chat::new(ctx.account.id, account, ctx.now);
         chat::put(ctx, &conversation)?;
     }
+    pin::on_met(ctx, account)?;
     rekey::learn(ctx, account)?;
     reach(ctx, account, &record.card)?;
     presence::greet(ctx, account)?;
@@ -228,6 +231,7 @@ pub fn remove(ctx: &mut Ctx<'_>, account: AccountId) -> Result<(), Failure> {
     ctx.delete_sessions(account);
     rekey::forget(ctx, account);
     verification::forget(ctx, account);
+    pin::forget(ctx, account);
     queue::close(ctx, queue::Purpose::Contact(account))?;
     ctx.state.seen.remove(&account);
     ctx.state.paths.remove(&account);

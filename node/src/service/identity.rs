@@ -7,6 +7,7 @@ use rand::CryptoRng;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
+use super::backup;
 use crate::engine::{Account, Ctx};
 use crate::store::{SealedStore, StoreError, Tree, stored};
 
@@ -57,7 +58,8 @@ pub fn open_or_create(
 ) -> Result<Account, StoreError> {
     let key = store.key(Tree::Meta, KEY, &[]);
     if let Some(me) = store.get::<MeRecord>(&key)? {
-        return Ok(Account::new(&me.seed(), me.created_at));
+        let began = me.created_at.seconds().max(backup::generation_of(store)?);
+        return Ok(Account::new(&me.seed(), began));
     }
     let seed = Seed::random(rng);
     let me = MeRecord {
@@ -68,7 +70,7 @@ pub fn open_or_create(
         card_version: 0,
     };
     store.commit([(key, Some(stored(Tree::Meta, &me)?))], rng)?;
-    Ok(Account::new(&seed, now))
+    Ok(Account::new(&seed, now.seconds()))
 }
 
 /// Puts the account of a backup into an empty store.

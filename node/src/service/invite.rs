@@ -8,13 +8,14 @@ use protocol::invite::{
 };
 use protocol::mailbox::wire::Item;
 use protocol::outbox::{Class, Parcel};
+use protocol::pin::Standing;
 use protocol::request::Request;
 use protocol::time::{MINUTE, SECOND};
 use protocol::wire::invite::{InviteRequest, InviteResponse};
 use serde_bytes::ByteBuf;
 
 use super::error::{ErrorKind, NotFound, Refusal};
-use super::{chat, contact, identity, outbox, profile, queue, registration, request, session};
+use super::{chat, contact, identity, outbox, pin, profile, queue, registration, request, session};
 use crate::engine::{Ctx, Event, Failure};
 use crate::net::NetCommand;
 use crate::store::{StoreError, Tree};
@@ -271,6 +272,10 @@ fn claim_for(
     if !met && earlier.as_ref().is_some_and(|earlier| earlier.cools_down(now)) {
         return Ok(None);
     }
+    // Contacts join again without being asked; an old copy of theirs does not.
+    if met && pin::get(ctx, account)?.judge(&opened.cert) == Standing::Past {
+        return Ok(None);
+    }
     if !met && !crossing {
         if let Some(earlier) = earlier.filter(|earlier| !earlier.state.is_final()) {
             // They ask once more: they took the earlier request back, and their word of it is
@@ -282,6 +287,7 @@ fn claim_for(
     }
     let waiting = begin_anew(ctx, account, &opened)?;
     let session = opened.session.id();
+    pin::meet(ctx, account, &opened.cert)?;
     ctx.sessions(account)?.add(opened.session, now);
     contact::reach(ctx, account, &opened.payload.card)?;
     let nonce = *Secret::<32>::random(ctx.rng).expose();

@@ -6,7 +6,7 @@ use protocol::outbox::{Class, Parcel};
 use protocol::rekey::{FIRST_PAUSE, GRACE, Heard, Me, Rekey};
 use protocol::time::{SECOND, Timestamp};
 
-use super::{chat, contact, outbox, session};
+use super::{chat, contact, outbox, pin, session};
 use crate::engine::Ctx;
 use crate::store::{StoreError, Tree};
 
@@ -30,7 +30,10 @@ pub(super) fn start(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
     let contacts = contact::all(ctx)?;
     let spread = SPREAD * contacts.len() as u64;
     for record in contacts {
-        let rekey = get(ctx, record.account)?;
+        let mut rekey = get(ctx, record.account)?;
+        if rekey.forget_over(ctx.now) {
+            put(ctx, record.account, &rekey)?;
+        }
         if rekey.is_empty() {
             learn(ctx, record.account)?;
         } else if rekey.is_lost() {
@@ -82,6 +85,14 @@ pub(super) fn restore(
     put(ctx, account, &rekey)
 }
 
+/// When the keys with a contact were renewed last.
+pub(crate) fn renewed_at(
+    ctx: &Ctx<'_>,
+    account: AccountId,
+) -> Result<Option<Timestamp>, StoreError> {
+    Ok(get(ctx, account)?.renewed_at())
+}
+
 /// Whether a contact has to answer an offer before anything can be sealed for them.
 pub(crate) fn is_awaited(ctx: &Ctx<'_>, account: AccountId) -> Result<bool, StoreError> {
     Ok(get(ctx, account)?.is_lost())
@@ -115,7 +126,7 @@ pub(super) fn on_unopened(
     let (me, now) = (ctx.account, ctx.now);
     let mut rekey = get(ctx, account)?;
     let me = Me { identity: &me.identity, cert: &me.cert };
-    match rekey.hear(me, account.into(), frame, &mut ctx.cx()) {
+    match rekey.hear(me, (account.into(), &pin::get(ctx, account)?), frame, &mut ctx.cx()) {
         Heard::Nothing if deposited_at.is_some_and(|at| rekey.is_past(at, now)) => {
             Ok(Outcome::Past)
         }
@@ -133,16 +144,23 @@ pub(super) fn on_unopened(
             ctx.state.doubts.entry(account).or_default().be_certain(now);
             Ok(Outcome::Taken)
         }
-        Heard::Offered { answer, session, .. } => {
-            tracing::info!(account = %account.short(), "re-keyed: they had lost the session");
-            put(ctx, account, &rekey)?;
-            renew(ctx, account, session, (Some(answer), None))?;
+        Heard::Past => {
+            tracing::warn!(account = %account.short(), "an older copy of theirs runs: it gets no keys");
             Ok(Outcome::Taken)
         }
-        Heard::Answered { session, .. } => {
+        Heard::Offered { answer, session, cert } => {
+            tracing::info!(account = %account.short(), "re-keyed: they had lost the session");
+            put(ctx, account, &rekey)?;
+            let anew = pin::on_renewed(ctx, account, &cert)?;
+            renew(ctx, account, (session, anew), (Some(answer), None))?;
+            Ok(Outcome::Taken)
+        }
+        Heard::Answered { session, cert } => {
             tracing::info!(account = %account.short(), "re-keyed: they answered our offer");
             put(ctx, account, &rekey)?;
-            renew(ctx, account, session, (None, rekey.answer()))?;
+            let anew = pin::on_renewed(ctx, account, &cert)?;
+            // What answered the life before is of no use to this one.
+            renew(ctx, account, (session, anew), (None, rekey.answer().filter(|_| !anew)))?;
             Ok(Outcome::Taken)
         }
     }
@@ -195,17 +213,22 @@ fn offer(ctx: &mut Ctx<'_>, account: AccountId) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// There is a new session: what waits is sealed anew on it, behind the answer that makes it theirs too.
+/// There is a new session, with another life of theirs if `anew`: what waits is sealed anew on it, behind the
+/// answer that makes it theirs too.
 fn renew(
     ctx: &mut Ctx<'_>,
     account: AccountId,
-    session: Session,
+    (session, anew): (Session, bool),
     (answer, earlier): (Option<Vec<u8>>, Option<EnvelopeId>),
 ) -> Result<(), StoreError> {
     let now = ctx.now;
     // An answer that crossed is still needed: with it they open what was sealed on its session.
     let waiting = outbox::clear(ctx, account, earlier);
-    ctx.sessions(account)?.renew(session, now);
+    let sessions = ctx.sessions(account)?;
+    match anew {
+        true => sessions.begin_anew(session, now),
+        false => sessions.renew(session, now),
+    }
     ctx.state.doubts.remove(&account);
     if let Some(record) = contact::get(ctx, account)? {
         contact::reach(ctx, account, &record.card)?;

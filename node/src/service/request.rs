@@ -8,7 +8,7 @@ use protocol::outbox::Class;
 use protocol::request::{Direction, Request, State};
 
 use super::error::{ErrorKind, NotFound, Refusal};
-use super::{contact, invite, outbox, presence, profile, queue, scan, session};
+use super::{contact, invite, outbox, pin, presence, profile, queue, scan, session};
 use crate::engine::{Ctx, Event, Failure};
 use crate::net::NetCommand;
 use crate::store::{StoreError, Tree};
@@ -360,6 +360,7 @@ pub(super) fn release(ctx: &mut Ctx<'_>, account: AccountId) -> Result<(), Store
         return Ok(());
     }
     ctx.delete_sessions(account);
+    pin::forget(ctx, account);
     queue::close(ctx, queue::Purpose::Contact(account))?;
     let waits = ctx.state.lanes.get(&account).is_some_and(|lane| !lane.is_empty());
     if !waits {

@@ -16,7 +16,7 @@ use protocol::wire::invite::{InviteRequest, InviteResponse};
 use serde_bytes::ByteBuf;
 
 use super::error::{ErrorKind, Refusal};
-use super::{contact, outbox, profile, request, session};
+use super::{contact, outbox, pin, profile, request, session};
 use crate::engine::state::Scan;
 use crate::engine::{Answer, Ctx, Event, Failure};
 use crate::net::{NetCommand, NetFailure, SealedDeposit};
@@ -286,6 +286,7 @@ fn on_bundle(ctx: &mut Ctx<'_>, account: AccountId, sealed: &[u8]) -> Result<(),
     if stepped.is_err() {
         return Ok(());
     }
+    pin::meet(ctx, account, bundle.cert())?;
     ctx.sessions(account)?.add(joined.session, now);
     outbox::start_over(ctx, account)?;
     request::put(ctx, &request)?;

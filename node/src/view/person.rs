@@ -9,7 +9,7 @@ use crate::api::dto::{self, PresenceState, ReachPath, Via, rfc3339};
 use crate::engine::Ctx;
 use crate::net::Path;
 use crate::service::contact::ContactRecord;
-use crate::service::{identity, verification};
+use crate::service::{identity, pin, rekey, verification};
 use crate::store::StoreError;
 
 /// What an avatar's weave is drawn from: a hash of the identity key.
@@ -41,6 +41,8 @@ pub(crate) fn contact(ctx: &Ctx<'_>, record: &ContactRecord) -> Result<dto::Cont
         since: rfc3339(record.since),
         via: via(record.via),
         verified: verification::get(ctx, account)?.is_some(),
+        began_anew: pin::get(ctx, account)?.changes().iter().copied().map(rfc3339).collect(),
+        keys_renewed_at: rekey::renewed_at(ctx, account)?.map(rfc3339),
         reach: reach(ctx, account),
         presence: presence(ctx, account),
         chat_id: ChatId::of_pair(ctx.account.id, account).to_string(),

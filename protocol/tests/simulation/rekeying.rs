@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use protocol::Cx;
 use protocol::envelope::{Content, Envelope, Text};
 use protocol::ids::{ChatId, EnvelopeId, MessageId};
+use protocol::pin::Pin;
 use protocol::rekey::{DOUBT_LIFE, Doubts, Heard, MAX_A_DAY, Me, Rekey};
 use protocol::session::Sessions;
 use protocol::time::{DAY, HOUR, SECOND, Timestamp};
@@ -143,12 +144,13 @@ impl End {
         }
         assert_eq!(*self.sessions.to_bytes().unwrap(), *before, "a refused frame changes nothing");
         let me = Me { identity: &self.identity, cert: &self.cert };
-        match self.rekey.hear(me, from.account(), frame, cx) {
+        match self.rekey.hear(me, (from.account(), &Pin::default()), frame, cx) {
             Heard::Nothing => {
                 self.doubts.on_unopened(id, cx.now);
                 return false;
             }
             Heard::TooSoon => return false,
+            Heard::Past => unreachable!("both have one life"),
             Heard::Stale => self.doubts.be_certain(cx.now),
             Heard::Offered { answer, session, .. } => self.on_session(session, Some(answer), cx),
             Heard::Answered { session, .. } => self.on_session(session, None, cx),

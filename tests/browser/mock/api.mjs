@@ -116,7 +116,7 @@ export class Node {
     const presence = { account: id, state: 'online', last_seen: null, typing: false };
     const chatId = `chat-${id.slice(-8)}`;
     const name = request.name ?? 'Grace';
-    const contact = { id, name, alias: null, about: '', symbol_seed: request.symbol_seed, symbols: request.symbols ?? symbolsOf(id), since: iso(this.now()), via: request.via, verified: false, reach: { path: 'direct', detail: 'QUIC, 9 ms' }, presence, chat_id: chatId };
+    const contact = { id, name, alias: null, about: '', symbol_seed: request.symbol_seed, symbols: request.symbols ?? symbolsOf(id), since: iso(this.now()), via: request.via, verified: false, began_anew: [], keys_renewed_at: null, reach: { path: 'direct', detail: 'QUIC, 9 ms' }, presence, chat_id: chatId };
     const chat = { id: chatId, contact_id: id, name, symbol_seed: request.symbol_seed, last_message: null, unread: 0, first_unread_id: null, draft: '', last_activity: iso(this.now()) };
     this.world.contacts.push(contact);
     this.world.presence.push(presence);

@@ -45,7 +45,7 @@ function meet(world, now, name, { state = 'unknown', typing = false, lastSeen = 
   const presence = { account: id, state, last_seen: lastSeen, typing };
   const chatId = `chat-${name.toLowerCase().replace(/\W/g, '')}`;
   world.contacts.push({
-    id, name, alias: null, about: '', symbol_seed: seedOf(name), symbols: symbolsOf(name), since: iso(now - 40 * 24 * HOUR), via, verified: false,
+    id, name, alias: null, about: '', symbol_seed: seedOf(name), symbols: symbolsOf(name), since: iso(now - 40 * 24 * HOUR), via, verified: false, began_anew: [], keys_renewed_at: null,
     reach: { path, detail: path === 'none' ? '' : 'QUIC, 14 ms' }, presence, chat_id: chatId,
   });
   world.presence.push(presence);

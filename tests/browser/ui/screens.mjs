@@ -59,6 +59,15 @@ export const SCREENS = {
       await page.keyboard.type('wheelbarow');
     },
   },
+  'began-anew': {
+    hash: '#/chats/chat-ben', ready: '.notice.began',
+    prepare: (node) => {
+      const chat = node.world.chats.find((each) => each.id === 'chat-ben');
+      const contact = node.world.contacts.find((each) => each.id === chat.contact_id);
+      contact.began_anew = [iso(node.now() - 60_000)];
+      contact.keys_renewed_at = contact.began_anew[0];
+    },
+  },
   conversation: { hash: '#/chats/chat-ben', ready: '[data-message]' },
   unread: { hash: '#/chats/chat-meera', ready: '.new-line' },
   waiting: { hash: '#/chats/chat-toms', ready: '.why' },

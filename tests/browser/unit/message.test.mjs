@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { setCatalogue } from '../../../web-ui/app/i18n/index.js';
 import { setPlace } from '../../../web-ui/app/ui/format.js';
 import { evidence, isDurableElsewhere, ledger } from '../../../web-ui/app/message/delivery.js';
-import { layout } from '../../../web-ui/app/message/runs.js';
+import { layout, marksWithin } from '../../../web-ui/app/message/runs.js';
 import { delivery } from '../mock/world.mjs';
 
 setCatalogue(JSON.parse(readFileSync(new URL('../../../web-ui/i18n/en.json', import.meta.url))));
@@ -57,6 +57,19 @@ test('runs break at the author, the unread line and a long pause', () => {
   assert.deepEqual(days[0].runs.map((run) => [run.rows.length, run.line]), [[2, false], [1, true], [1, false]]);
   const [first] = days[0].runs;
   assert.deepEqual(first.rows.map((row) => [row.first, row.last]), [[true, false], [false, true]]);
+});
+
+test('a mark stands between the messages that were before and after it, on a day of its own if need be', () => {
+  const mark = (n) => new Date(at + n * 1000).toISOString();
+  const shown = (marks) => layout([theirs(1), theirs(3)], null, marks).flatMap((day) => day.runs.map((run) => (run.mark ? 'mark' : run.rows.map((row) => row.message.id).join())));
+  assert.deepEqual(shown([mark(2)]), ['t1', 'mark', 't3']);
+  assert.deepEqual(shown([mark(4), mark(0)]), ['mark', 't1,t3', 'mark']);
+  assert.deepEqual(layout([theirs(1)], null, [mark(3 * 86_400)]).map((day) => day.runs.length), [1, 1]);
+  assert.deepEqual(layout([], null, [mark(0)])[0].runs.length, 1);
+  const all = [mark(0), mark(2), mark(4)];
+  const loaded = (hasBefore, hasAfter) => marksWithin(all, { items: [theirs(1), theirs(3)], hasBefore, hasAfter });
+  assert.deepEqual(loaded(false, false), all);
+  assert.deepEqual(loaded(true, true), [mark(2)]);
 });
 
 test('days are split by the calendar of the place', () => {

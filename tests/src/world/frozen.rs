@@ -61,7 +61,7 @@ impl World {
         who
     }
 
-    /// Puts a copy of a person's folder back, as [`freeze`](Self::freeze) took it, and starts on it.
+    /// Puts a copy of a person's folder back, keys and all, as [`freeze`](Self::freeze) took it, and starts on it.
     ///
     /// # Panics
     /// When the text is none of this person's node, or the node does not start on it.
@@ -77,6 +77,10 @@ impl World {
         }
         rows.writes.extend(frozen.rows.writes);
         store.commit(rows).expect("memory takes it");
+        let device_key = Secret::from_slice(&frozen.device_key).expect("32 bytes");
+        let unlock = Unlock::DeviceKey(&device_key);
+        self.people[who.0].vault = Vault::open(&frozen.key_file, unlock).expect("a vault");
+        self.people[who.0].device_key = device_key;
         self.start(who);
     }
 }

@@ -127,6 +127,11 @@ async fn a_backup_in_a_new_folder_re_keys_by_itself_and_gets_back_what_was_misse
     words.sort_unstable();
     words.dedup();
     assert_eq!(words.len(), 15, "each once");
+    // Ben did nothing, and is told that she began anew.
+    let adas = ben.contact().await.unwrap();
+    assert_eq!(adas.began_anew.len(), 1);
+    assert!(adas.keys_renewed_at.is_some());
+    assert!(ada.contact().await.unwrap().began_anew.is_empty(), "he did not");
     say((&ada, &at_new), "and on").await;
     say((&ben, &at_ben), "and back").await;
     old_codes_are_void(&pair, &ada, folder.path(), [&code_before, &code_after]).await;

@@ -4,7 +4,7 @@ use kith_tests::world::{Fails, Who, World};
 use protocol::chat::{Author, DeliveryState};
 use protocol::time::{HOUR, MINUTE, SECOND};
 
-fn talk(w: &mut World, ada: Who, ben: Who, rounds: usize, what: &str) {
+pub(crate) fn talk(w: &mut World, ada: Who, ben: Who, rounds: usize, what: &str) {
     for n in 0..rounds {
         for (from, to) in [(ada, ben), (ben, ada)] {
             let text = format!("{what} {n} {from:?}");
@@ -16,7 +16,7 @@ fn talk(w: &mut World, ada: Who, ben: Who, rounds: usize, what: &str) {
     }
 }
 
-fn all_delivered(w: &mut World, ada: Who, ben: Who) -> bool {
+pub(crate) fn all_delivered(w: &mut World, ada: Who, ben: Who) -> bool {
     [(ada, ben), (ben, ada)].into_iter().all(|(who, other)| {
         let states = w.deliveries(who, other);
         states.iter().all(|state| *state >= DeliveryState::Delivered)
@@ -24,7 +24,7 @@ fn all_delivered(w: &mut World, ada: Who, ben: Who) -> bool {
 }
 
 /// What was said in the end. Where it stands is another matter: who was put back counts from then.
-fn after(w: &mut World, who: Who, other: Who) -> Vec<String> {
+pub(crate) fn after(w: &mut World, who: Who, other: Who) -> Vec<String> {
     let mut texts = w.texts(who, other);
     texts.retain(|text| text.starts_with("after"));
     texts.sort_unstable();

@@ -35,7 +35,11 @@ function RestoreForm() {
       await api.upload('/restore/file', file, 'application/octet-stream', { method: 'PUT' });
       kept.current = file;
     }
-    const back = await api.post('/restore', { words });
+    const back = await api.post('/restore', { words }).catch((refusal) => {
+      // The node was started anew meanwhile: it wants the file again.
+      if (refusal.code === 'no_backup') kept.current = null;
+      throw refusal;
+    });
     setWords('');
     restored.value = back;
     await start();
@@ -46,7 +50,10 @@ function RestoreForm() {
     <div class="field"><span>${t('restore/file')}</span>
       <div class="pick"><button type="button" class="btn" onClick=${() => picker.current.click()}>${t(file ? 'restore/choose_other' : 'restore/choose')}</button>
         ${file ? html`<span class="pick-name" dir="auto">${file.name}</span>` : html`<span class="small mute">${t('restore/no_file')}</span>`}</div>
-      <input ref=${picker} class="vh" type="file" tabIndex="-1" aria-hidden="true" onChange=${(event) => setFile(event.target.files[0] ?? null)} /></div>
+      <input ref=${picker} class="vh" type="file" tabIndex="-1" aria-hidden="true" onChange=${(event) => {
+        setFile(event.target.files[0] ?? null);
+        event.target.value = '';
+      }} /></div>
     <label class="field"><span>${t('restore/words')}</span>
       <textarea class="input words" name="words" rows="4" autocomplete="off" autocapitalize="none" autocorrect="off" spellcheck="false" aria-describedby=${hint}
         value=${words} onInput=${(event) => setWords(event.target.value)}></textarea>

@@ -44,7 +44,7 @@ export function Conversation({ chat }) {
     <div class="only-small-block"><${RequestStrips} /></div>
     <${Notices} contact=${chat.contact_id} />
     ${load.problem && !load.problem.unreachable && html`<div class="conv-note"><${ProblemNote} problem=${load.problem} onRetry=${load.run} /></div>`}
-    <${Timeline} chat=${chat} name=${name} timeline=${timeline} opened=${opened} sentCount=${sentCount} />
+    <${Timeline} chat=${chat} name=${name} timeline=${timeline} opened=${opened} sentCount=${sentCount} marks=${contacts.value[chat.contact_id]?.began_anew} />
     <div class="typing-row" aria-live="off">${here?.typing && html`
       <${Avatar} seed=${chat.symbol_seed} name=${name} size="xs" /><span class="dots" aria-hidden="true"><i></i><i></i><i></i></span>
       <span>${t('presence/is_typing', { name: cleanName(name) })}</span>`}</div>

@@ -12,10 +12,11 @@ import { ProblemNote } from '../ui/parts.js';
 import { useAction, useNow } from '../ui/hooks.js';
 import { focused } from '../ui/here.js';
 import { dayLabel } from '../ui/format.js';
-import { layout } from '../message/runs.js';
+import { layout, marksWithin } from '../message/runs.js';
 import { Row } from '../message/bubble.js';
 import { pending } from '../store/index.js';
 import { loadPage } from './actions.js';
+import { cleanName } from '../ui/text.js';
 import { useReading } from './reading.js';
 
 /** So near the end counts as reading along. */
@@ -26,7 +27,7 @@ const NONE = [];
 
 const atEnd = (log) => log.scrollHeight - log.scrollTop - log.clientHeight < END_PX;
 
-export function Timeline({ chat, name, timeline, opened, sentCount }) {
+export function Timeline({ chat, name, timeline, opened, sentCount, marks = NONE }) {
   const log = useRef(null);
   const follow = useRef(true);
   const anchor = useRef(null);
@@ -34,7 +35,7 @@ export function Timeline({ chat, name, timeline, opened, sentCount }) {
   const [missed, setMissed] = useState(0);
   const own = timeline.hasAfter ? NONE : pending.value[chat.id] ?? NONE;
   const messages = useMemo(() => (own.length ? [...timeline.items, ...own] : timeline.items), [timeline.items, own]);
-  const days = useMemo(() => layout(messages, opened.firstUnread), [messages, opened.firstUnread]);
+  const days = useMemo(() => layout(messages, opened.firstUnread, marksWithin(marks, timeline)), [messages, opened.firstUnread, marks, timeline]);
   const now = useNow();
   const widen = (kind) => loadPage(chat.id, kind, () => log.current && hold(log.current, anchor));
   const older = useAction(() => widen('before'));
@@ -73,11 +74,11 @@ export function Timeline({ chat, name, timeline, opened, sentCount }) {
       </div>
       ${days.map((day) => html`<section class="date" key=${day.day}>
         <h3 class="day">${dayLabel(day.at, now)}</h3>
-        ${day.runs.map((run) => html`
+        ${day.runs.map((run) => (run.mark ? html`<p class="notice began" key=${run.key}><${Icon} name="key" small /><span>${t('chat/began_anew', { name: cleanName(name) })}</span></p>` : html`
           ${run.line && html`<div class="new-line" key=${`line ${run.key}`} role="separator" aria-label=${t('chat/new_line', { n: opened.unread })}><span aria-hidden="true">${t('chat/new_line', { n: opened.unread })}</span></div>`}
           <div class=${run.author === 'me' ? 'run mine' : 'run plain'} key=${run.key}>
             ${run.rows.map((row) => html`<${Row} key=${row.message.client_key ?? row.message.id} ...${row} name=${name} />`)}
-          </div>`)}
+          </div>`))}
       </section>`)}
       <div class="log-edge"><${ProblemNote} problem=${newer.problem ?? jump.problem} onRetry=${jump.run} /></div>
     </div>

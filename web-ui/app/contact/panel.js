@@ -39,6 +39,7 @@ export function ContactPanel({ contact, presence, onClose }) {
     <dl class="facts">
       <dt>${t('contact/met')}</dt><dd>${t(VIA[contact.via])}, ${moment(contact.since, now)}</dd>
       <dt>${t('contact/reached')}</dt><dd>${t(REACH[contact.reach.path])}${contact.reach.detail && html`<span class="small mute">${contact.reach.detail}</span>`}</dd>
+      <dt>${t('contact/keys')}</dt><dd>${contact.keys_renewed_at ? t('contact/keys_renewed', { when: moment(contact.keys_renewed_at, now) }) : t('contact/keys_first')}${contact.began_anew.length > 0 && html`<span class="small mute">${t('contact/began_anew', { name, when: moment(contact.began_anew.at(-1), now) })}</span>`}</dd>
       <dt>${t('contact/account')}</dt><dd><span class="mono">${shortId(contact.id)}</span> <${CopyButton} class="link" text=${contact.id} label=${t('act/copy')} /></dd>
     </dl>
     <${Remove} contact=${contact} name=${name} />

@@ -26,6 +26,11 @@ pub struct Contact {
     pub via: Via,
     /// Whether the safety number was compared.
     pub verified: bool,
+    /// When they were seen to begin anew, on another computer or from a backup: the last eight times, the oldest
+    /// first.
+    pub began_anew: Vec<String>,
+    /// When the keys between the two nodes were renewed last, for whatever reason.
+    pub keys_renewed_at: Option<String>,
     /// How their node is reached now.
     pub reach: Reach,
     /// Whether they are here.

@@ -1,7 +1,7 @@
 //! Putting a restored profile in the place of one that nobody has used.
 
 use crypto::phrase::Phrase;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::tries::KeeperError;
 use super::{Keeper, blocking};
@@ -24,6 +24,9 @@ impl Keeper {
         if !backup::is_unused_store(&running.store)? {
             return Ok(Err(RestoreRefusal::InUse.into()));
         }
+        if self.node.vault().has_passphrase() {
+            return Ok(Err(RestoreRefusal::Passphrase.into()));
+        }
         let folder = self.config.data_dir.clone();
         let file = folder.join(RECEIVED);
         if !file.exists() {
@@ -44,8 +47,10 @@ impl Keeper {
         drop(store);
         if unused {
             let into = folder.clone();
-            blocking(move || restore::finish(&into)).await?;
-            std::fs::remove_file(&file)?;
+            blocking(move || restore::put_in_place(&into)).await?;
+            if let Err(error) = std::fs::remove_file(&file) {
+                warn!(%error, "the backup that was received is still there");
+            }
             self.node.set_has_passphrase(false);
         } else {
             restore::give_up(&folder)?;
