@@ -118,6 +118,8 @@ fn an_offer_and_its_answer_make_one_session_on_both_sides() {
     talk(&mut bens, &mut adas);
     assert!(!ada.rekey.is_lost() && ada.rekey.pending().is_none() && ada.rekey.answer().is_none());
     assert_eq!(name(&ada.hear(&ben, &answer, NOW)), "nothing", "the prekeys are gone");
+    let (before, after) = (Rekey::default().renewed_at(), ada.rekey.renewed_at());
+    assert_eq!((before, after), (None, Some(NOW)));
 }
 
 #[test]
