@@ -25,6 +25,11 @@ pub(crate) fn fail_every_commit(index: usize, live: impl Fn(&mut World, Who, Who
         assert_eq!(w.has_crashed(), failure.is_some(), "{what}: it was not reached");
         w.commits([ada, ben][index])
     };
+    at_every_commit(run)
+}
+
+/// Runs without a failure, which says how many commits there are, then with each of them failing in either way.
+pub(crate) fn at_every_commit(run: impl Fn(Option<(u64, Fails)>) -> u64) -> u64 {
     let commits = run(None);
     for n in 1..=commits {
         for how in [Fails::Before, Fails::After] {

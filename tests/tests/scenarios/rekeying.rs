@@ -4,6 +4,8 @@ use kith_tests::world::{Fails, Who, World};
 use protocol::chat::{Author, DeliveryState};
 use protocol::time::{HOUR, MINUTE, SECOND};
 
+use crate::failing::at_every_commit;
+
 pub(crate) fn talk(w: &mut World, ada: Who, ben: Who, rounds: usize, what: &str) {
     for n in 0..rounds {
         for (from, to) in [(ada, ben), (ben, ada)] {
@@ -185,14 +187,7 @@ fn fail_every_commit_of_the_renewal(index: usize) -> u64 {
         assert_eq!(w.texts(ada, ben).len(), 6 + 6 + 4, "commit {failure:?}");
         w.commits(who) - before
     };
-    let commits = run(None);
-    for n in 1..=commits {
-        for how in [Fails::Before, Fails::After] {
-            run(Some((n, how)));
-        }
-    }
-    println!("{} points, 0 violations", 2 * commits);
-    commits
+    at_every_commit(run)
 }
 
 #[test]

@@ -4,6 +4,7 @@ use kith_tests::world::{Fails, Who, World};
 use node::service::pin;
 use protocol::time::{HOUR, SECOND};
 
+use crate::failing::at_every_commit;
 use crate::rekeying::{after, all_delivered, talk};
 
 /// How often one has seen the other begin anew.
@@ -107,14 +108,7 @@ fn fail_every_commit_of_a_restored_life(index: usize) -> u64 {
         w.run_for(SECOND);
         w.commits(who) - before
     };
-    let commits = run(None);
-    for n in 1..=commits {
-        for how in [Fails::Before, Fails::After] {
-            run(Some((n, how)));
-        }
-    }
-    println!("{} points, 0 violations", 2 * commits);
-    commits
+    at_every_commit(run)
 }
 
 #[test]
