@@ -354,7 +354,8 @@ impl Keeper {
         let made = rolling::make(self.node.clone(), running.vault.backup_seed(), folder);
         self.copying = Some(tokio::spawn(async move {
             match made.await {
-                Ok(()) => info!("another copy of everything is beside the store"),
+                Ok(true) => info!("another copy of everything is beside the store"),
+                Ok(false) => {}
                 // What cannot be read must not replace what could.
                 Err(error) => {
                     warn!(error = %chain(&*error), "no copy could be made; tried again in an hour")

@@ -53,13 +53,13 @@ pub(super) fn is_due(folder: &Path) -> bool {
     age.is_none_or(|age| age >= LIFETIME)
 }
 
-/// Makes another copy; none before there is a contact, since nothing would be lost.
+/// Makes another copy, and returns whether it did: not before there is a contact, since nothing would be lost.
 ///
 /// # Errors
 /// When the store cannot be read or the file not written; the copy before is still there then.
-pub(super) async fn make(node: Node, seed: Seed, folder: PathBuf) -> anyhow::Result<()> {
+pub(super) async fn make(node: Node, seed: Seed, folder: PathBuf) -> anyhow::Result<bool> {
     if made_at(&folder).is_none() && node.contacts().list().await?.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     let part = folder.join(format!("{FILE}.new"));
     let made = write(&node, seed, &part).await;
@@ -69,7 +69,8 @@ pub(super) async fn make(node: Node, seed: Seed, folder: PathBuf) -> anyhow::Res
     made?;
     let names = File::open(&folder)?;
     fs::rename(&part, folder.join(FILE))?;
-    Ok(names.sync_all()?)
+    names.sync_all()?;
+    Ok(true)
 }
 
 async fn write(node: &Node, seed: Seed, part: &Path) -> anyhow::Result<()> {

@@ -157,14 +157,8 @@ pub(super) fn recover(places: &Places, force: bool, out: Out) -> Result<(), CliE
 }
 
 /// An error and its causes as one sentence.
-fn sentence(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
+fn sentence(error: &(dyn std::error::Error + 'static)) -> String {
+    let text = app::chain(error);
     let mut letters = text.chars();
     let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
     format!("{first}{}.", letters.as_str())

@@ -134,6 +134,11 @@ pub(crate) enum RestoreRefusal {
         "This file cannot be restored: {0}. Choose another one; a backup’s name ends with .backup."
     )]
     NotThis(String),
+    #[error(
+        "This backup is from {0}, and by this computer’s clock that is still to come. Put the clock right, and \
+         try again."
+    )]
+    Clock(String),
     #[error("The file did not arrive as a whole. Choose it again.")]
     CutOff,
     #[error("This file is longer than {} GiB. Restore it with “kith restore FILE”.", MAX_RECEIVED >> 30)]
@@ -150,7 +155,7 @@ impl From<RestoreError> for RestoreRefusal {
             RestoreError::Backup(_) | RestoreError::Row(_) | RestoreError::Incomplete => {
                 Self::NotThis(error.to_string())
             }
-            RestoreError::Clock(_) => Self::NotThis(error.to_string()),
+            RestoreError::Clock(at) => Self::Clock(at),
             error => Self::Unwritable(crate::app::chain(&error)),
         }
     }
@@ -165,6 +170,7 @@ impl Refusal for RestoreRefusal {
             Self::Words(_) => "not_a_phrase",
             Self::OtherWords => "wrong_phrase",
             Self::NotThis(_) => "not_a_backup",
+            Self::Clock(_) => "clock_is_wrong",
             Self::CutOff => "cut_off",
             Self::TooLong => "backup_too_long",
             Self::Unwritable(_) => "not_restored",

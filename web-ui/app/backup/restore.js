@@ -55,7 +55,7 @@ function RestoreForm() {
         event.target.value = '';
       }} /></div>
     <label class="field"><span>${t('restore/words')}</span>
-      <textarea class="input words" name="words" rows="4" autocomplete="off" autocapitalize="none" autocorrect="off" spellcheck="false" aria-describedby=${hint}
+      <textarea class="input words" name="words" rows="6" autocomplete="off" autocapitalize="none" autocorrect="off" spellcheck="false" aria-describedby=${hint}
         value=${words} onInput=${(event) => setWords(event.target.value)}></textarea>
       <small class="small mute num" id=${hint} aria-live="polite">${t('restore/count', { n: typed, of: WORDS })}</small></label>
     <${ProblemNote} problem=${restore.problem} />
