@@ -26,6 +26,8 @@ const NOW: u64 = 1_767_225_600;
 const TEXT: [u8; 200] = [0x61; 200];
 /// Turns of one measurement: below those after which a post-quantum epoch begins.
 const TURNS: usize = 8;
+/// Messages of a long conversation, of which each is a turn.
+const TALK: usize = 200;
 
 struct Invited {
     alice: Identity,
@@ -203,17 +205,39 @@ fn report(folder: &Path) {
             format!("{group} {}", function.trim_start_matches("kith").trim_start_matches(", "));
         println!("{name:<28} {:>12} {:>12} {:>7.2}", micros(kith), micros(olm), kith / olm);
     }
-    let (mut bob, _) = ours();
-    let (mut one, _) = olm();
-    let kith = bob.encrypt(&TEXT, NOW, &mut rand::rng()).unwrap().len();
-    let olm_len = one.encrypt(TEXT).unwrap().to_parts().1.len();
+    sizes();
+}
+
+/// What travels for so many bytes of plaintext, and for a conversation of two who take turns.
+fn sizes() {
+    println!("\n{:<28} {:>12} {:>12} {:>7}", "bytes on the wire", "kith", "olm", "ratio");
+    let row = |name: &str, ours: usize, theirs: usize| {
+        println!("{name:<28} {ours:>12} {theirs:>12} {:>7.2}", ours as f64 / theirs as f64);
+    };
+    let (mut bob, mut alice) = ours();
+    let (mut one, mut other) = olm();
+    for length in [20, 200, 277, 400, 1_000, 4_000] {
+        let text = vec![0x61; length];
+        let kith = bob.encrypt(&text, NOW, &mut rand::rng()).unwrap().len();
+        let olm = one.encrypt(&text).unwrap().to_parts().1.len();
+        row(&format!("{length} bytes"), kith, olm);
+    }
+    let (mut kith, mut theirs) = (0, 0);
+    for _ in 0..TALK {
+        let frame = bob.encrypt(&TEXT, NOW, &mut rand::rng()).unwrap();
+        alice.decrypt(&frame, NOW).unwrap();
+        kith += frame.len();
+        let message = one.encrypt(TEXT).unwrap();
+        other.decrypt(&message).unwrap();
+        theirs += message.to_parts().1.len();
+        // The other one answers.
+        std::mem::swap(&mut bob, &mut alice);
+        std::mem::swap(&mut one, &mut other);
+    }
+    row(&format!("{TALK} turns of 200, with epochs"), kith, theirs);
     let (alice, mut ben) = accounts();
     let first = olm_meet(&alice, &mut ben).0.to_parts().1.len();
-    let request = meet(&invited()).0.len();
-    println!("\n{:<28} {:>12} {:>12} {:>7}", "bytes on the wire", "kith", "olm", "ratio");
-    for (name, ours, theirs) in [("200 bytes", kith, olm_len), ("first message", request, first)] {
-        println!("{name:<28} {ours:>12} {theirs:>12} {:>7.2}", ours as f64 / theirs as f64);
-    }
+    row("first message", meet(&invited()).0.len(), first);
 }
 
 fn main() {

@@ -300,19 +300,6 @@ impl fmt::Debug for AccountKey {
     }
 }
 
-/// Checks an account's signature; the free-standing form of [`AccountKey::verify`].
-///
-/// # Errors
-/// [`BadSignature`], for every cause alike.
-pub fn verify(
-    account: &AccountKey,
-    purpose: Purpose,
-    fields: &[&[u8]],
-    signature: &Signature,
-) -> Result<(), BadSignature> {
-    account.verify(purpose, fields, signature)
-}
-
 /// The 32 bytes from which an account can be restored.
 pub struct Seed(Secret<32>);
 

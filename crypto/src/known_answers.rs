@@ -117,6 +117,26 @@ fn ed25519_signs_and_verifies_as_rfc_8032_tests_2_and_3() {
     }
 }
 
+/// RFC 8032 §7.1, the last of its cases: SHA-512 of "abc" as the message.
+#[test]
+fn ed25519_signs_and_verifies_as_rfc_8032_test_sha_abc() {
+    use ed25519_dalek::Signer;
+    let seed: [u8; 32] = hex("833fe62409237b9d62ec77587520911e9a759cec1d19755b7da901b96dca3d42");
+    let message: [u8; 64] = hex(
+        "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23\
+         a3feebbd454d4423643ce80e2a9ac94fa54ca49f",
+    );
+    let expected: [u8; 64] = hex(
+        "dc2a4459e7369633a52b1bf277839a00201009a3efbf3ecb69bea2186c26b58909351fc9ac90b3ecfdfbc7c6\
+         6431e0303dca179c138ac17ad9bef1177331a704",
+    );
+    let signing = ed25519_dalek::SigningKey::from_bytes(&seed);
+    assert_eq!(signing.sign(&message).to_bytes(), expected);
+    VerifyingKey::from_bytes(signing.verifying_key().to_bytes())
+        .verify_bytes(&message, &Signature::from_bytes(expected))
+        .unwrap();
+}
+
 #[test]
 fn ed25519_derives_the_public_key_of_rfc_8032_test_1() {
     let key = SigningKey::from_seed(&Secret::from_bytes(hex(

@@ -55,7 +55,7 @@ pub use handshake::{
 pub use identity::{
     ACCOUNT_KEY_LEN, AccountKey, BadSignature, DEVICE_CERT_LEN, DeviceCert, DeviceCertError,
     DeviceCertSpec, FIRST_AGREEMENT_VERSION, Identity, PRIMARY_DEVICE, Purpose, SIGNATURE_LEN,
-    Seed, Signature, SigningKey, VerifyingKey, verify,
+    Seed, Signature, SigningKey, VerifyingKey,
 };
 pub use invite::{
     INVITE_SECRET_LEN, InviteKind, MAX_RELAY_ADDR, MAX_RELAY_HINTS, MintError, RelayHint,

@@ -42,12 +42,16 @@ impl Phrase {
         Self(words.expect("32 bytes are 24 words"))
     }
 
-    /// Reads words that a person typed: in any case, with any white space between them.
+    /// Reads words that a person typed or copied: in any case, with any white space between them, numbered
+    /// as they were shown, with commas or without.
     ///
     /// # Errors
     /// [`PhraseError`], which says what to look at.
     pub fn read(text: &str) -> Result<Self, PhraseError> {
-        let words: Vec<&str> = text.split_whitespace().take(MAX_TEXT).collect();
+        let no_letter = |letter: char| !letter.is_alphabetic();
+        let words = text.split_whitespace().map(|word| word.trim_matches(no_letter));
+        let words = words.filter(|word| !word.is_empty());
+        let words: Vec<&str> = words.take(MAX_TEXT).collect();
         if words.len() != PHRASE_WORDS || text.len() > MAX_TEXT {
             return Err(PhraseError::Count(words.len()));
         }
@@ -107,11 +111,29 @@ mod tests {
     }
 
     #[test]
+    fn a_text_of_a_kibibyte_is_read_and_a_longer_one_is_not() {
+        let mut typed = words(1);
+        typed.push_str(&" ".repeat(MAX_TEXT - typed.len()));
+        assert!(Phrase::read(&typed).is_ok());
+        typed.push(' ');
+        assert!(matches!(Phrase::read(&typed), Err(PhraseError::Count(_))));
+    }
+
+    #[test]
     fn a_phrase_is_read_however_it_was_typed() {
         for byte in [0, 1, 0x7f, 0xff] {
             let typed = format!("\n {}\t", words(byte).to_uppercase().replace(' ', "  \n"));
             let read = Phrase::read(&typed).unwrap();
             assert_eq!(read.seed().secret().expose(), &[byte; 32]);
+            // As the command line shows it, and as people write lists.
+            let separators: [fn(u8) -> String; 3] =
+                [|n| format!(" {n:>2} "), |n| format!("\n{n}. "), |_| ", ".to_owned()];
+            for separate in separators {
+                let words = words(byte);
+                let numbered = words.split(' ').zip(1..).map(|(word, n)| separate(n) + word);
+                let read = Phrase::read(&numbered.collect::<String>()).unwrap();
+                assert_eq!(read.seed().secret().expose(), &[byte; 32]);
+            }
         }
     }
 

@@ -94,6 +94,18 @@ mod tests {
         assert_eq!(format!("{:?}", Secret::from_bytes([0xAB; 32])), "Secret(..)");
     }
 
+    /// What `unwrap`, `expect` and assertions put into a panic is what `Debug` shows.
+    #[test]
+    fn a_panic_over_a_secret_does_not_show_it() {
+        let refused = || -> Result<(), _> {
+            Err((Secret::from_bytes([0xAB; 32]), [Secret::from_bytes([0xAB; 16])]))
+        };
+        let panicked = std::panic::catch_unwind(|| refused().unwrap());
+        let message = *panicked.unwrap_err().downcast::<String>().unwrap();
+        assert!(message.contains("Secret(..)"), "{message}");
+        assert!(!message.contains("171") && !message.to_lowercase().contains("ab, "), "{message}");
+    }
+
     #[test]
     fn comparison_sees_every_byte() {
         let secret = Secret::from_bytes([7; 32]);

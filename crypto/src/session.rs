@@ -126,12 +126,6 @@ impl Session {
         self.shared.peer
     }
 
-    /// The peer's device number.
-    #[must_use]
-    pub const fn peer_device(&self) -> u32 {
-        self.shared.peer_device
-    }
-
     /// Our side of the handshake.
     #[must_use]
     pub const fn role(&self) -> Role {

@@ -9,7 +9,7 @@
 //!
 //! Spec: `docs/protocol/wire.md` §5.
 
-use crypto::identity::{Identity, Purpose, Signature, verify};
+use crypto::identity::{AccountKey, Identity, Purpose, Signature};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteArray;
 
@@ -65,13 +65,14 @@ impl DeliveryReceipt {
         if self.envelopes.len() > MAX_ENVELOPES {
             return Err(ReceiptError::TooMany);
         }
-        verify(
-            &recipient.into(),
-            Purpose::Delivered,
-            &[&sender.0, &self.at.0.to_be_bytes(), &concatenated(&self.envelopes)],
-            &Signature::from_bytes(self.proof.into_array()),
-        )
-        .map_err(|_| ReceiptError::Forged)
+        let recipient: AccountKey = recipient.into();
+        recipient
+            .verify(
+                Purpose::Delivered,
+                &[&sender.0, &self.at.0.to_be_bytes(), &concatenated(&self.envelopes)],
+                &Signature::from_bytes(self.proof.into_array()),
+            )
+            .map_err(|_| ReceiptError::Forged)
     }
 }
 

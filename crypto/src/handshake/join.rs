@@ -130,7 +130,17 @@ pub(crate) fn initiate<R: CryptoRng + ?Sized>(
     if cert.account() != identity.account() || cert.spec().agreement_key != own_agreement.public() {
         return Err(JoinError::CertMismatch);
     }
+    initiate_as(cert, &own_agreement, offered, (first_payload, frame_len), rng)
+}
 
+/// The same, whoever the certificate belongs to.
+pub(super) fn initiate_as<R: CryptoRng + ?Sized>(
+    cert: &DeviceCert,
+    own_agreement: &AgreementSecret,
+    offered: &Offered<'_>,
+    (first_payload, frame_len): (&[u8], usize),
+    rng: &mut R,
+) -> Result<(Vec<u8>, Session), JoinError> {
     let ephemeral = AgreementSecret::random(rng);
     let (ciphertext, post_quantum) = kem::encapsulate(offered.kem, rng)?;
     let responder = offered.cert.spec();

@@ -7,7 +7,8 @@ use crate::agreement::LowOrderKey;
 use crate::fixtures::{
     Invited, NOW, TestRng, cert, contact_spec, group_spec, identity, invited, sessions,
 };
-use crate::identity::Identity;
+use crate::identity::{DeviceCert, DeviceCertSpec, FIRST_AGREEMENT_VERSION, Identity};
+use crate::kdf::label;
 use crate::kdf::sha256;
 use crate::prekey::{Bundle, BundleInfo, InvitePrekeys};
 use crate::ratchet::DecryptError;
@@ -202,8 +203,37 @@ fn a_certificate_without_its_agreement_secret_is_worthless() {
     let carol_cert = cert(&identity(0xC0));
     let refused = join(&bob(), &carol_cert, &invited.token, &invited.bundle, b"", &mut rng);
     assert_eq!(refused.unwrap_err(), JoinError::CertMismatch);
+    let own = cert(&bob());
+    let foreign_key =
+        DeviceCertSpec { agreement_key: carol_cert.spec().agreement_key, ..own.spec().clone() };
+    let refused =
+        join(&bob(), &bob().certify(&foreign_key), &invited.token, &invited.bundle, b"", &mut rng);
+    assert_eq!(refused.unwrap_err(), JoinError::CertMismatch);
     let next_version = bob().primary_cert(2, NOW, 0);
     assert!(join(&bob(), &next_version, &invited.token, &invited.bundle, b"", &mut rng).is_ok());
+
+    // Bob's program may have no such scruples: Alice does not take him for Carol.
+    let (token, bundle) = (&invited.token, &invited.bundle);
+    let keys = token.derived();
+    let offered = Offered {
+        purpose: label::TRANSCRIPT_0,
+        tid: &keys.tid,
+        psk: &keys.psk,
+        cert: &bundle.cert,
+        spk: bundle.spk,
+        opk: bundle.opk,
+        kem: &bundle.kem,
+    };
+    let mut as_somebody = |cert: &DeviceCert| {
+        let payload = (&b"hello"[..], FIRST_FRAME_LEN);
+        let own = bob().agreement(FIRST_AGREEMENT_VERSION);
+        let (opening, _) =
+            super::join::initiate_as(cert, &own, &offered, payload, &mut rng).unwrap();
+        respond_to(&invited, &[&[REQUEST_VERSION][..], &opening].concat())
+    };
+    assert_eq!(as_somebody(&own).unwrap().peer, bob().account());
+    let refused = as_somebody(&carol_cert).unwrap_err();
+    assert_eq!(refused, RespondError::Payload(DecryptError::UnknownHeader));
 }
 
 #[test]
@@ -224,6 +254,7 @@ fn nobody_joins_his_own_invite_or_with_a_foreign_bundle() {
 fn the_longest_first_payload_fits_and_one_byte_more_does_not() {
     let mut rng = TestRng::new("payload");
     let invited = invited(contact_spec(), &mut rng);
+    assert_eq!(MAX_JOIN_PAYLOAD, 4096 - 1326 - 107, "a second implementation sends as much");
     let longest = [0x80; MAX_JOIN_PAYLOAD];
     let joined =
         join(&bob(), &cert(&bob()), &invited.token, &invited.bundle, &longest, &mut rng).unwrap();

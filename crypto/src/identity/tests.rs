@@ -9,7 +9,7 @@ fn a_signature_holds_for_its_key_purpose_and_fields_alone() {
     let alice = identity(1);
     let signature = alice.sign(Purpose::Drop, &[b"ab", b"c"]);
     let account = alice.account();
-    assert_eq!(verify(&account, Purpose::Drop, &[b"ab", b"c"], &signature), Ok(()));
+    assert_eq!(account.verify(Purpose::Drop, &[b"ab", b"c"], &signature), Ok(()));
     for (purpose, fields) in [
         (Purpose::DropOwner, &[&b"ab"[..], b"c"][..]),
         (Purpose::Drop, &[b"a", b"bc"]),
@@ -26,7 +26,8 @@ fn a_signature_holds_for_its_key_purpose_and_fields_alone() {
 fn a_key_is_called_by_its_first_five_bytes_in_logs() {
     let account = identity(1).account();
     let begin = data_encoding::HEXLOWER.encode(&account.as_bytes()[..5]);
-    assert_eq!((account.short(), account.verifying_key().short()), (begin.clone(), begin));
+    assert_eq!((account.short(), account.verifying_key().short()), (begin.clone(), begin.clone()));
+    assert_eq!(format!("{:?}", account.verifying_key()), format!("VerifyingKey({begin})"));
 }
 
 #[test]

@@ -23,6 +23,8 @@ fn token_sizes_are_the_published_ones() {
     let longest = Token::mint(&identity(0xA1), spec, &mut TestRng::new("long")).unwrap();
     assert_eq!(longest.as_bytes().len(), TOKEN_LEN_MAX);
     assert_eq!(longest.to_text().len(), TOKEN_TEXT_MAX);
+    assert_eq!(Token::decode(longest.as_bytes()).unwrap().as_bytes(), longest.as_bytes());
+    assert_eq!(Token::parse(&longest.to_text()).unwrap().as_bytes(), longest.as_bytes());
 }
 
 #[test]
@@ -178,4 +180,23 @@ fn every_derived_value_differs_and_depends_on_secret_and_account() {
 fn debug_hides_secret_and_addresses() {
     let token = group();
     insta::assert_snapshot!("debug", format!("{token:?}\n{:?}", token.derived()));
+}
+
+#[test]
+fn what_a_token_asks_for_is_read_back() {
+    for approval in [true, false] {
+        let spec = TokenSpec { approval, ..contact_spec() };
+        let minutes = u64::from(spec.expires_minutes);
+        let token = Token::mint(&identity(0xA1), spec, &mut TestRng::new("asks")).unwrap();
+        let read = Token::parse(&token.to_text()).unwrap();
+        assert_eq!(read.spec().approval, approval);
+        assert_eq!(read.expires_at(), minutes * 60);
+    }
+}
+
+#[test]
+fn a_text_longer_than_any_token_is_refused_unread() {
+    let text = "A".repeat(TOKEN_TEXT_MAX + 1);
+    assert_eq!(Token::parse(&text).unwrap_err(), TokenError::TooLong);
+    assert_eq!(Token::parse(&text[1..]).unwrap_err(), TokenError::Prefix);
 }

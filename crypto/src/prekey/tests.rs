@@ -119,6 +119,48 @@ fn parts_of_different_accounts_or_kinds_are_not_bundled() {
     }
 }
 
+/// The inviter's own program may err; and a signature says nothing of whether the parts belong together.
+#[test]
+fn a_signed_bundle_of_which_one_part_is_of_something_else_is_refused() {
+    let mut rng = TestRng::new("one part");
+    let invited = invited(contact_spec(), &mut rng);
+    let tid = invited.token.derived().tid;
+    let opened = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut content = invited.bundle.bytes.clone();
+        content.truncate(content.len() - SIGNATURE_LEN);
+        change(&mut content);
+        let signature = invited.alice.sign(Purpose::Bundle, &[&tid, &content]);
+        content.extend_from_slice(signature.as_bytes());
+        Bundle::decode(&invited.token, tid, &content)
+    };
+    let cert_at = 1 + 1 + 4;
+    let one_time_at = cert_at + DEVICE_CERT_LEN + 1 + 32;
+    let no_one_time = |content: &mut Vec<u8>| {
+        content.splice(one_time_at..one_time_at + 1 + 32, [TYPE_ABSENT]);
+    };
+    let foreign = |content: &mut Vec<u8>| {
+        content.splice(cert_at..cert_at + DEVICE_CERT_LEN, *cert(&identity(0xB0)).as_bytes());
+    };
+    let group = |content: &mut Vec<u8>| {
+        content[1] = KIND_GROUP;
+        no_one_time(content);
+    };
+    assert_eq!(opened(&|_| ()).unwrap(), invited.bundle);
+    assert_eq!(opened(&foreign), Err(BundleError::Mismatch));
+    assert_eq!(opened(&group), Err(BundleError::Mismatch));
+    assert_eq!(opened(&no_one_time), Err(BundleError::Mismatch));
+    let other_end = |content: &mut Vec<u8>| content[cert_at - 1] ^= 1;
+    assert_eq!(opened(&other_end), Err(BundleError::Mismatch));
+    // Nor one without a post-quantum key, however it is left out: there is no path without.
+    let kem_at = one_time_at + 1 + 32;
+    let absent = |content: &mut Vec<u8>| {
+        content.splice(kem_at..kem_at + 1 + KEM_KEY_LEN, [TYPE_ABSENT]);
+    };
+    let gone = |content: &mut Vec<u8>| drop(content.splice(kem_at..kem_at + 1 + KEM_KEY_LEN, []));
+    assert_eq!(opened(&absent), Err(BundleError::Fields));
+    assert_eq!(opened(&gone), Err(BundleError::Fields));
+}
+
 #[test]
 fn stored_prekeys_round_trip_and_damaged_ones_are_refused() {
     let mut rng = TestRng::new("stored");

@@ -120,7 +120,6 @@ pub(crate) fn class_for(content: usize, record: Option<&Record<'_>>) -> Option<u
 }
 
 /// A frame about to be sealed.
-#[derive(Debug)]
 pub(crate) struct Outgoing<'a> {
     pub(crate) header: Header,
     pub(crate) record: Option<Record<'a>>,

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use super::frame::Record;
+use super::frame::{Inside, Record};
 use super::*;
 use crate::agreement::LowOrderKey;
 use crate::fixtures::{NOW, TestRng, sessions};
@@ -110,8 +110,55 @@ fn skipped_keys_are_bounded_and_the_oldest_go_first() {
     assert_eq!(p.alice.ratchet.skipped_len(), MAX_SKIPPED_KEYS);
     assert_eq!(refused(&mut p.alice, &frames[0], NOW), DecryptError::KeyGone);
     assert_eq!(refused(&mut p.alice, &frames[499], NOW), DecryptError::KeyGone);
+    let stored = p.alice.export();
+    assert_eq!(Session::import(&stored).unwrap().export(), stored, "all of them are one chain's");
     assert!(p.alice.decrypt(&frames[500], NOW).is_ok());
     assert!(p.alice.export().len() <= MAX_SESSION_LEN);
+}
+
+#[test]
+fn when_the_oldest_chain_has_no_key_left_the_next_one_gives_way() {
+    let mut p = pair("chain by chain");
+    let oldest = p.bob_sends(3);
+    p.alice.decrypt(&oldest[2], NOW).unwrap();
+    p.round(NOW);
+    let second = p.bob_sends(1001);
+    p.alice.decrypt(&second[1000], NOW).unwrap();
+    let turn = p.alice.encrypt(b"turn", NOW, &mut p.rng).unwrap();
+    p.bob.decrypt(&turn, NOW).unwrap();
+    let current = p.bob_sends(1004);
+    for last in [996, 999] {
+        p.alice.decrypt(&current[last], NOW).unwrap();
+    }
+    assert_eq!(p.alice.ratchet.skipped_len(), MAX_SKIPPED_KEYS, "2, 1000 and 998");
+    p.alice.decrypt(&current[1003], NOW).unwrap();
+    assert_eq!(p.alice.ratchet.skipped_len(), MAX_SKIPPED_KEYS, "three more, and three less");
+    for gone in [&oldest[0], &oldest[1], &second[0]] {
+        assert_eq!(refused(&mut p.alice, gone, NOW), DecryptError::KeyGone);
+    }
+    for kept in [&second[1], &current[0], &current[1002]] {
+        p.alice.decrypt(kept, NOW).unwrap();
+    }
+}
+
+#[test]
+fn the_bounds_are_those_of_the_spec() {
+    assert_eq!((MAX_JUMP, MAX_SKIPPED_KEYS, MAX_RECEIVE_CHAINS), (1000, 2000, 5));
+    assert_eq!(SKIPPED_KEY_LIFETIME, 1_814_400);
+    assert_eq!((PQ_EPOCH_STEPS, PQ_EPOCH_SECONDS), (20, 86_400));
+}
+
+#[test]
+fn a_first_message_that_does_not_fit_its_frame_is_refused() {
+    let mut p = pair("first");
+    let len = 682;
+    let mut sealed = |content: usize| {
+        let content = vec![7; content];
+        p.bob.ratchet.encrypt_first(&[0; 32], &content, len, &mut p.rng)
+    };
+    let longest = len - FRAME_OVERHEAD - 2;
+    assert_eq!(sealed(longest).unwrap().len(), len);
+    assert_eq!(sealed(longest + 1), Err(EncryptError::TooLong));
 }
 
 /// The fullest state: four retired chains, all skipped keys, an open epoch.
@@ -128,6 +175,7 @@ fn the_largest_state_stays_below_its_published_bound() {
     }
     assert_eq!(p.alice.ratchet.skipped_len(), MAX_SKIPPED_KEYS);
     let stored = p.alice.export();
+    assert_eq!(p.alice.ratchet.stored_len_max(), 2560 + 2000 * 44, "no more than it takes");
     assert!(stored.len() <= MAX_SESSION_LEN, "{}", stored.len());
     assert!(stored.len() <= 150 + p.alice.ratchet.stored_len_max(), "the buffer moved");
     assert_eq!(Session::import(&stored).unwrap().export(), stored);
@@ -282,6 +330,8 @@ fn the_mixed_secret_decides_the_chain() {
     assert!(p.alice.ratchet.pq.record().is_some());
     let frame = p.bob.encrypt(b"mixed", NOW, &mut p.rng).unwrap();
     assert_eq!(p.bob.pq_epoch(), 1);
+    let leap = forge(&p.bob, &|h| h.epoch = 2, None);
+    assert_eq!(refused(&mut p.alice, &leap, NOW), DecryptError::Pq(PqViolation::Epoch));
     let mut stored = p.alice.export().to_vec();
     let last = stored.len() - 1;
     stored[last] ^= 1; // the stored shared secret is the last field
@@ -392,14 +442,63 @@ fn a_key_that_changes_within_an_epoch_is_fatal_and_the_same_key_is_not() {
     let changed = forge(&p.bob, &same, Some(Record::Offer { epoch: 1, key: &other }));
     let violation = DecryptError::Pq(PqViolation::KeyChanged);
     assert_eq!(refused(&mut p.alice, &changed, NOW), violation);
-    // And an answer to a key that was never offered.
-    let back = p.alice.encrypt(b"x", NOW, &mut p.rng).unwrap();
+    // And an answer to a key that was never offered, before the true one and after it.
     let hash = [7; 32];
     let ciphertext = [0; crate::kem::KEM_CIPHERTEXT_LEN];
+    let wrong = || Some(Record::Answer { epoch: 1, key_hash: &hash, ciphertext: &ciphertext });
+    let early = forge(&p.alice, &same, wrong());
+    assert_eq!(refused(&mut p.bob, &early, NOW), violation);
+    let back = p.alice.encrypt(b"x", NOW, &mut p.rng).unwrap();
     p.bob.decrypt(&back, NOW).unwrap();
-    let wrong = Record::Answer { epoch: 1, key_hash: &hash, ciphertext: &ciphertext };
-    let wrong = forge(&p.alice, &same, Some(wrong));
-    assert_eq!(refused(&mut p.bob, &wrong, NOW), violation);
+    let late = forge(&p.alice, &same, wrong());
+    assert_eq!(refused(&mut p.bob, &late, NOW), violation);
+}
+
+#[test]
+fn records_of_an_epoch_that_is_past_say_nothing() {
+    let mut p = pair("past");
+    for _ in 0..10 {
+        p.round(NOW);
+    }
+    let offers = p.bob_sends(2);
+    p.alice.decrypt(&offers[0], NOW).unwrap();
+    let answer = p.alice.encrypt(b"answer", NOW, &mut p.rng).unwrap();
+    p.bob.decrypt(&answer, NOW).unwrap();
+    // The frame that completes the epoch: what it says of that epoch is past already.
+    let completing = p.bob.encrypt(b"mixed", NOW, &mut p.rng).unwrap();
+    let other = KemSecret::random(&mut p.rng).public();
+    let offer = Some(Record::Offer { epoch: 1, key: &other });
+    let next = forge(&p.bob, &|_| (), offer);
+    p.alice.decrypt(&next, NOW).unwrap();
+    assert_eq!((p.alice.pq_epoch(), p.bob.pq_epoch()), (1, 1));
+    // And one that comes late.
+    p.alice.decrypt(&offers[1], NOW).unwrap();
+    p.alice.decrypt(&completing, NOW).unwrap();
+}
+
+#[test]
+fn the_first_chain_of_all_closes_none() {
+    let mut p = pair("first chain");
+    p.alice.encrypt(b"not sent", NOW, &mut p.rng).unwrap();
+    let closing = forge(&p.alice, &|h| h.pn = 1, None);
+    assert_eq!(refused(&mut p.bob, &closing, NOW), DecryptError::Header);
+    p.bob.decrypt(&forge(&p.alice, &|_| (), None), NOW).unwrap();
+}
+
+#[test]
+fn a_body_has_four_records_at_most() {
+    let body = |count: u8| {
+        let mut body = vec![count];
+        for _ in 0..count {
+            body.extend_from_slice(&[0x80, 0, 1, 7]);
+        }
+        body.extend_from_slice(b"content");
+        crate::layout::pad(&mut body, 256);
+        body
+    };
+    let (fullest, over) = (body(4), body(5));
+    assert_eq!(fullest[Inside::parse(&fullest).unwrap().content], *b"content");
+    assert_eq!(Inside::parse(&over).unwrap_err(), DecryptError::Content);
 }
 
 #[test]
@@ -447,4 +546,37 @@ fn a_malformed_inside_is_refused_without_a_panic() {
     assert_eq!(parse(&[1, 3, 0, 0, 0x80]), Err(DecryptError::Content), "unknown record");
     assert_eq!(parse(&[1, 0x80, 0, 1, 7, b'x', 0x80, 0]), Ok(5..6), "optional record");
     assert_eq!(parse(&[0, b'h', b'i', 0x80, 0, 0]), Ok(1..3));
+}
+
+/// Bob writes words in Alice's name with nothing but what receiving hers gave him. Whoever has his
+/// state cannot tell them from hers, so he cannot show anybody that hers are hers.
+#[test]
+fn whoever_received_a_message_could_have_written_it() {
+    let mut p = pair("deniable");
+    for _ in 0..3 {
+        p.round(NOW);
+    }
+    let genuine = p.alice.encrypt(&[0; 1900], NOW, &mut p.rng).unwrap();
+    let judge = p.bob.export();
+    p.bob.decrypt(&genuine, NOW).unwrap();
+
+    // Her sending chain is the chain on which he receives.
+    let theirs = p.bob.ratchet.receiving.take().unwrap();
+    p.bob.ratchet.role = p.bob.ratchet.role.peer();
+    p.bob.ratchet.sending = Some(SendingChain {
+        header_key: theirs.view.header_key,
+        chain: theirs.chain,
+        dh: theirs.view.dh,
+        previous_len: 1,
+        epoch: theirs.view.epoch,
+    });
+    let forged = forge(&p.bob, &|_| {}, None);
+    assert_eq!(forged.len(), genuine.len());
+    for order in [[&genuine, &forged], [&forged, &genuine]] {
+        let mut judge = Session::import(&judge).unwrap();
+        for frame in order {
+            let words = judge.decrypt(frame, NOW).unwrap();
+            assert!(words == [0; 1900] || words == b"forged");
+        }
+    }
 }

@@ -36,6 +36,7 @@ fn rekeying(rng: &mut TestRng) -> Rekeying {
     let prekeys = RekeyPrekeys::generate(&cert(&alice()), 7, rng);
     let offer = Offer::seal((&alice(), &cert(&alice())), &prekeys, bob().account(), &psk, rng);
     let opened = Offer::open(&offer, alice().account(), bob().account(), &psk).unwrap();
+    assert_eq!(opened.counter(), 7);
     let answered = answer(&bob(), &cert(&bob()), &opened, &psk, rng).unwrap();
     Rekeying { psk, prekeys, offer, answered }
 }

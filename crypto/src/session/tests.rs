@@ -34,6 +34,22 @@ fn frames_come_in_five_sizes_and_the_longest_content_fits() {
 }
 
 #[test]
+fn a_stored_session_is_read_up_to_its_published_length() {
+    let imported = |len: usize| Session::import(&vec![0; len]).map(|_| ()).unwrap_err();
+    assert_eq!(imported(MAX_SESSION_LEN), SessionImportError::UnknownForm);
+    assert_eq!(imported(MAX_SESSION_LEN + 1), SessionImportError::TooLong);
+}
+
+/// A buffer that moved would leave a copy of the keys behind.
+#[test]
+fn room_for_an_export_is_made_at_once() {
+    let (_, alice) = sessions(&mut TestRng::new("room"));
+    let mut ratchet = Writer::default();
+    alice.ratchet.write(&mut ratchet);
+    assert_eq!(alice.export().len(), PREFIX_LEN + ratchet.finish().len());
+}
+
+#[test]
 fn a_frame_with_any_bit_flipped_is_refused_and_changes_nothing() {
     let mut rng = TestRng::new("flip");
     let (mut bob, mut alice) = sessions(&mut rng);

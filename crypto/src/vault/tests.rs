@@ -103,6 +103,8 @@ fn empty_and_endless_passphrases_are_refused() {
     for wrong in [&b""[..], &[b'x'; MAX_PASSPHRASE + 1]] {
         assert_eq!(passphrase(wrong, &mut rng).unwrap_err(), KeyFileError::Passphrase);
     }
+    let longest = passphrase(&[b'x'; MAX_PASSPHRASE], &mut rng).unwrap();
+    assert_eq!(format!("{longest:?}"), "VaultLock(..)");
 }
 
 #[test]
@@ -240,6 +242,13 @@ fn debug_hides_every_key() {
 }
 
 /// The vectors of the reference implementation that have our layout: one lane, 64 MiB, no secret.
+#[test]
+fn bounds_and_sizes_are_the_published_ones() {
+    assert_eq!([MIN_MEMORY_KIB, MAX_MEMORY_KIB], [65_536, 1_048_576]);
+    assert_eq!((MIN_PASSES, MAX_PASSES, MAX_PASSPHRASE), (3, 64, 1024));
+    assert_eq!((KEY_FILE_LEN, TREE_VALUE_OVERHEAD), (70 + 24 + 100 + 16, 42));
+}
+
 #[test]
 fn argon2id_stretches_as_the_reference_does() {
     for (passes, expected) in [
