@@ -32,6 +32,9 @@ enum Command {
     Identity(Overrides),
 }
 
+#[global_allocator]
+static MEMORY: bootstrap::memory::Wiping = bootstrap::memory::wiping();
+
 fn main() -> ExitCode {
     bootstrap::memory::keep_private();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));

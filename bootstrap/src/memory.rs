@@ -1,4 +1,18 @@
-//! What is in this process's memory stays there.
+//! What is in this process's memory stays there, and no longer than it is needed.
+
+use std::alloc::System;
+
+use zeroizing_alloc::ZeroAlloc;
+
+/// The system's allocator, wiping whatever is freed: a passphrase or a message was also in buffers of libraries,
+/// which do not.
+pub type Wiping = ZeroAlloc<System>;
+
+/// For the `#[global_allocator]` of a program.
+#[must_use]
+pub const fn wiping() -> Wiping {
+    ZeroAlloc(System)
+}
 
 /// Switches core dumps off, and keeps other processes of the same user from reading this one's memory
 /// (Linux). A program does it first, before it has any secret.

@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static MEMORY: bootstrap::memory::Wiping = bootstrap::memory::wiping();
+
 #[tokio::main]
 async fn main() -> ExitCode {
     bootstrap::memory::keep_private();

@@ -283,6 +283,7 @@ fn refused(why: RegisterRefusal) -> RegisterResponse {
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
     use crate::registration::ConsoleDriver;
@@ -296,12 +297,13 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_700_000_000_000);
     const RELAY: RelayId = RelayId([3; 32]);
 
-    /// One account.
+    /// One account, and how often it was looked at.
     #[derive(Debug, Default)]
-    struct OneAccount(Mutex<Option<Account>>);
+    struct OneAccount(Mutex<Option<Account>>, AtomicUsize);
 
     impl AccountStore for OneAccount {
         fn account(&self, _: AccountId) -> Result<Option<Account>, StoreError> {
+            self.1.fetch_add(1, Ordering::Relaxed);
             Ok(self.0.lock().expect("a lock").clone())
         }
 
@@ -311,6 +313,7 @@ mod tests {
         }
 
         fn for_each(&self, _: &mut dyn FnMut(Account)) -> Result<(), StoreError> {
+            self.1.fetch_add(1, Ordering::Relaxed);
             Ok(())
         }
     }
@@ -396,5 +399,32 @@ mod tests {
             assert_eq!(answered, not_renewable);
             assert!(!service.admission.is_admitted(&peer, NOW), "renews: {renews}");
         }
+    }
+
+    /// Neither an answer nor the time that it takes can depend on what is not looked at.
+    #[tokio::test]
+    async fn no_answer_to_somebody_who_asks_for_a_code_waits_for_a_look_at_the_accounts() {
+        let (identity, peer) = ada();
+        let accounts = Arc::new(OneAccount::default());
+        let mut service = service(Arc::clone(&accounts));
+        register(&mut service, &identity, &peer, "ada@example.org").await;
+        let looked = accounts.1.load(Ordering::Relaxed);
+        assert!(looked > 0, "registering looks");
+        let stranger = Keypair::generate_ed25519().public().to_peer_id();
+        for identifier in ["ada@example.org", "nobody@example.org", "no address"] {
+            let kind = IdentifierKind::Email;
+            let request = RegisterRequest::Challenge { kind, identifier: identifier.into() };
+            let step = ask(&mut service, &stranger, request).await;
+            let challenge = match step {
+                Step::Send(told, _) => told.challenge,
+                Step::Done(_) => protocol::ids::ChallengeId([9; 16]),
+            };
+            ask(&mut service, &stranger, RegisterRequest::Resend { challenge }).await;
+            let proof = proof::sign(&identity, &[1; 32], RELAY);
+            let verify = RegisterRequest::Verify { challenge, code: "000000".into(), proof };
+            ask(&mut service, &stranger, verify).await;
+        }
+        ask(&mut service, &stranger, RegisterRequest::Info).await;
+        assert_eq!(accounts.1.load(Ordering::Relaxed), looked);
     }
 }

@@ -87,9 +87,10 @@ async fn known_and_unknown_addresses_get_the_same_answer() {
     assert_eq!(known.attempts_left, unknown.attempts_left);
     assert_eq!(known.sent_via, unknown.sent_via);
     assert_eq!(
-        known.resend_after.since(known.expires_at),
-        unknown.resend_after.since(unknown.expires_at)
+        known.expires_at.since(known.resend_after),
+        unknown.expires_at.since(unknown.resend_after)
     );
+    assert!(known.expires_at > known.resend_after, "else this compares nothing");
 }
 
 #[tokio::test]
