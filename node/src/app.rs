@@ -116,7 +116,9 @@ impl NetSink for NetHandle {
 pub async fn start(config: &NodeConfig) -> Result<RunningNode, StartError> {
     let lock = ProfileLock::take(&config.data_dir)?;
     restore::tidy(&config.data_dir)?;
-    if config.data_dir.join(rolling::UNFINISHED).exists() {
+    if config.data_dir.join(rolling::UNFINISHED).exists()
+        && rolling::made_at(&config.data_dir).is_none()
+    {
         let (folder, command) = (config.data_dir.clone(), "kith recover");
         return Err(StartError::Unfinished { folder, command });
     }
@@ -174,13 +176,14 @@ pub async fn run_up(mut config: NodeConfig) -> anyhow::Result<()> {
         true => Some(host_relay(&mut config).await?),
         false => None,
     };
-    let running = start(&config).await.map_err(|error| {
-        let advice = rolling::advice(&error, &config.data_dir);
-        let error = anyhow::Error::new(error);
-        match advice {
-            Some(advice) => anyhow::anyhow!("{error:#}. {advice}"),
-            None => error,
+    let running = start(&config).await.map_err(|error| match error {
+        StartError::Store { source: StoreError::Corrupt(_) | StoreError::Unreadable(_), .. } => {
+            let error = anyhow::Error::new(error);
+            anyhow::anyhow!(
+                "{error:#}. There is no copy beside it that opens. If you have a backup, restore it into another profile with “kith restore FILE”"
+            )
         }
+        error => error.into(),
     })?;
     let link = running.api.login_link().url;
     println!("Kith is running at {}", running.api.url());
@@ -188,6 +191,14 @@ pub async fn run_up(mut config: NodeConfig) -> anyhow::Result<()> {
     println!("  sign in   {link}");
     if running.locked {
         println!("  locked    unlock it there, or with “kith unlock”");
+    }
+    if let Some(damage) = running.node.vault().damage() {
+        println!("  damaged   {}", damage.why);
+        println!(
+            "            go on from the copy of {}",
+            crate::api::dto::rfc3339(damage.copy_from)
+        );
+        println!("            there, or stop Kith and run “kith recover”");
     }
     println!("  stop      Ctrl-C");
     if config.open_browser

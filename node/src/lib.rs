@@ -10,6 +10,8 @@ pub mod config;
 pub mod engine;
 pub mod handle;
 pub mod net;
+#[cfg(test)]
+mod redaction;
 pub mod service;
 pub mod store;
 mod view;

@@ -62,11 +62,13 @@ pub enum Tree {
     Verification,
     /// Of which life contacts are, by account.
     Pin,
+    /// What is still out of one's own words, by conversation.
+    Behind,
 }
 
 impl Tree {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Meta,
         Self::Registration,
         Self::Invite,
@@ -84,6 +86,7 @@ impl Tree {
         Self::Rekey,
         Self::Verification,
         Self::Pin,
+        Self::Behind,
     ];
 
     /// Its name on disk and in key derivation.
@@ -107,6 +110,7 @@ impl Tree {
             Self::Rekey => "rekey",
             Self::Verification => "verification",
             Self::Pin => "pin",
+            Self::Behind => "behind",
         }
     }
 }
@@ -138,10 +142,16 @@ pub enum StoreError {
 }
 
 /// Changes to be committed together. `None` deletes.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Batch {
     /// Tree, key, sealed value.
     pub writes: Vec<(Tree, Vec<u8>, Option<Vec<u8>>)>,
+}
+
+impl std::fmt::Debug for Batch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Batch({} writes)", self.writes.len())
+    }
 }
 
 /// A stored key and its value.

@@ -12,3 +12,5 @@ mod contacts;
 mod hostile;
 #[path = "net/mailboxes.rs"]
 mod mailboxes;
+#[path = "net/unlinkable.rs"]
+mod unlinkable;

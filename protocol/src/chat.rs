@@ -22,7 +22,9 @@ use crate::ids::{AccountId, ChatId, MessageId, RelayId};
 use crate::time::Timestamp;
 use crate::wire::Wire;
 
-pub use self::gaps::{ASK_AGAIN, Gaps, MAX_RESENT, MAX_RUNS, Missing, Owed, Resent, Run};
+pub use self::gaps::{
+    ASK_AGAIN, Behind, Gaps, MAX_RESENT, MAX_RUNS, Missing, NUMBERS_A_SECOND, Owed, Resent, Run,
+};
 
 /// Longest jump of the Lamport clock that one message may cause. A hostile peer could
 /// otherwise exhaust it and pin a message to the end of the conversation for ever.

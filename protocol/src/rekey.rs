@@ -13,13 +13,14 @@
 //! # Invariants
 //! * The counters of offers rise, across restores too: with the clock, and never below the last.
 //! * An offer is answered once, and none that is not newer than the last one answered.
-//! * At most [`MAX_A_DAY`] offers and as many answers a day, with pauses that double from
+//! * At most [`MAX_A_DAY`] offers a day, as many answers and as many lives of theirs, with pauses that double from
 //!   [`FIRST_PAUSE`] on: two nodes that do not understand each other do not keep each other busy.
 //!
 //! Spec: `docs/protocol/rekey.md`.
 
 use std::collections::BTreeMap;
 
+use crypto::Responded;
 use crypto::rekey::{Offer, RekeyPrekeys, answer, complete};
 use crypto::session::Session;
 use crypto::{AccountKey, DeviceCert, Identity, Secret};
@@ -42,7 +43,7 @@ pub const MAX_PENDING: usize = 2;
 pub const MAX_A_DAY: usize = 5;
 /// How long after an offer the next one may follow; doubles with each one of the same day.
 pub const FIRST_PAUSE: u64 = 10 * MINUTE;
-/// How long after an answer the next one may follow: less than [`FIRST_PAUSE`], for clocks differ.
+/// How long after an answer the next one to the same life may follow: less than [`FIRST_PAUSE`], for clocks differ.
 pub const ANSWER_PAUSE: u64 = 5 * MINUTE;
 /// How long an offer can be answered.
 pub const OFFER_LIFE: u64 = 45 * DAY;
@@ -152,6 +153,8 @@ pub enum Heard {
     Answered {
         /// The new session.
         session: Session,
+        /// When the offer was made, by our clock.
+        offered_at: Timestamp,
         /// Their device.
         cert: DeviceCert,
     },
@@ -160,9 +163,9 @@ pub enum Heard {
 impl Rekey {
     /// Keeps a key that a meeting made, for offers to come.
     pub fn share(&mut self, key: &Secret<32>) {
-        let key = ByteArray::new(*key.expose());
-        if !self.shared.contains(&key) {
-            self.shared.insert(0, key);
+        let known = |shared: &ByteArray<32>| Secret::from_bytes(**shared).ct_eq(key);
+        if !self.shared.iter().any(known) {
+            self.shared.insert(0, ByteArray::new(*key.expose()));
             self.shared.iter_mut().skip(MAX_SHARED).for_each(|key| key.zeroize());
             self.shared.truncate(MAX_SHARED);
         }
@@ -278,7 +281,9 @@ impl Rekey {
                 return match pin.judge(offer.cert()) {
                     _ if pin.is_ahead(offer.cert(), ahead(cx.now)) => Heard::Stale,
                     Standing::Past => Heard::Past,
-                    Standing::Known | Standing::Anew => self.on_offer(me, &offer, &psk, cx),
+                    Standing::Known => self.on_offer(me, &offer, &psk, cx),
+                    Standing::Anew if !may_begin_anew(pin, cx.now) => Heard::TooSoon,
+                    Standing::Anew => self.answer_offer(me, &offer, &psk, cx),
                 };
             }
             if let Some(heard) = self.on_answer(me, (from, pin), &psk, frame, cx.now) {
@@ -289,21 +294,38 @@ impl Rekey {
     }
 
     fn on_offer(&mut self, me: Me<'_>, offer: &Offer, psk: &Secret<32>, cx: &mut Cx<'_>) -> Heard {
-        if offer.counter() <= self.answered
-            || offer.counter() > ahead(cx.now)
-            || !offer.cert().is_current(judged(cx.now))
-        {
-            return Heard::Stale;
-        }
-        if next_answer(&mut self.answers, cx.now).is_some() {
+        if self.is_new(offer, cx.now) && next_answer(&mut self.answers, cx.now).is_some() {
             return Heard::TooSoon;
+        }
+        let heard = self.answer_offer(me, offer, psk, cx);
+        if matches!(heard, Heard::Offered { .. }) {
+            self.answers.push(cx.now);
+        }
+        heard
+    }
+
+    /// Whether an offer is none that was answered, nor of whoever's clock is wrong.
+    fn is_new(&self, offer: &Offer, now: Timestamp) -> bool {
+        offer.counter() > self.answered
+            && offer.counter() <= ahead(now)
+            && offer.cert().is_current(judged(now))
+    }
+
+    fn answer_offer(
+        &mut self,
+        me: Me<'_>,
+        offer: &Offer,
+        psk: &Secret<32>,
+        cx: &mut Cx<'_>,
+    ) -> Heard {
+        if !self.is_new(offer, cx.now) {
+            return Heard::Stale;
         }
         let Ok(answered) = answer(me.identity, me.cert, offer, psk, &mut *cx.rng) else {
             // Keys of low order: its author did not make it with this program.
             return Heard::Stale;
         };
         self.answered = offer.counter();
-        self.answers.push(cx.now);
         self.answer = Some(EnvelopeId::of(&answered.answer));
         self.on_renewed(cx.now);
         Heard::Offered {
@@ -324,9 +346,10 @@ impl Rekey {
         let answered = |(index, pending): (usize, &Pending)| {
             let prekeys = RekeyPrekeys::import(&pending.prekeys).ok()?;
             let responded = complete(me.identity, &prekeys, from, psk, frame).ok()?;
-            responded.cert.is_current(judged(now)).then_some((index, responded))
+            let current = responded.cert.is_current(judged(now));
+            current.then_some((index, pending.at, responded))
         };
-        let (index, responded) = self.pending.iter().enumerate().find_map(answered)?;
+        let (index, offered_at, responded) = self.pending.iter().enumerate().find_map(answered)?;
         if pin.judge(&responded.cert) == Standing::Past || pin.is_ahead(&responded.cert, ahead(now))
         {
             return Some(Heard::Past);
@@ -334,7 +357,8 @@ impl Rekey {
         // A newer one may be answered as well: it may be on its way already.
         self.forget_offers(index + 1);
         self.on_renewed(now);
-        Some(Heard::Answered { session: responded.session, cert: responded.cert })
+        let Responded { session, cert, .. } = responded;
+        Some(Heard::Answered { session, offered_at, cert })
     }
 }
 
@@ -382,6 +406,14 @@ fn next_offer(offers: &mut Vec<Timestamp>, now: Timestamp) -> Option<Timestamp> 
     of_today(offers, now);
     let doubled = offers.len().saturating_sub(1).min(MAX_A_DAY);
     after(offers, FIRST_PAUSE << doubled).filter(|at| *at > now)
+}
+
+/// Whether another life may begin now. It waits for nothing but the bound of a day, and has that for itself: nobody but
+/// its owner can make one, while a relay can make two nodes doubt each other.
+fn may_begin_anew(pin: &Pin, now: Timestamp) -> bool {
+    let mut begun = pin.changes().to_vec();
+    of_today(&mut begun, now);
+    begun.len() < MAX_A_DAY
 }
 
 /// When the next offer may be answered, if not now.

@@ -129,15 +129,28 @@ impl Sessions {
         self.insert(session, Kind::Met, now);
     }
 
-    /// Adds a session that takes the place of those that were lost. One that was made a moment ago may
-    /// have crossed it, and stays.
+    /// Adds the session of an offer of theirs that was answered: it takes the place of those that were lost.
+    /// One that was made a moment ago may have crossed it, and stays.
     pub fn renew(&mut self, session: Session, now: Timestamp) {
+        self.replace(now.minus(CROSSING).plus(1), now);
+        self.insert(session, Kind::Renewed, now);
+    }
+
+    /// Adds the session of an offer that was made here at `offered_at`, now that it is answered. One that was made
+    /// since has crossed it, however late the answer is, and stays: where both offered and both answered, each
+    /// would otherwise seal on the session that the other replaced.
+    pub fn renew_as_offered(&mut self, session: Session, offered_at: Timestamp, now: Timestamp) {
+        self.replace(offered_at, now);
+        self.insert(session, Kind::Renewed, now);
+    }
+
+    /// Those made before `since`, or by a clock that was ahead, only open from now on.
+    fn replace(&mut self, since: Timestamp, now: Timestamp) {
         for live in &mut self.live {
-            if now < live.made_at || now.since(live.made_at) >= CROSSING {
+            if live.made_at < since || live.made_at > now {
                 live.kind = Kind::Replaced;
             }
         }
-        self.insert(session, Kind::Renewed, now);
     }
 
     /// Adds the first session with another life of the other side. Those with the life that is over are gone:

@@ -7,6 +7,8 @@
 mod claims;
 #[path = "simulation/conversation.rs"]
 mod conversation;
+#[path = "simulation/glare.rs"]
+mod glare;
 #[path = "simulation/peer.rs"]
 mod peer;
 #[path = "simulation/rekeying.rs"]

@@ -14,6 +14,7 @@
 
 mod binary;
 mod child;
+mod memory;
 mod node;
 mod person;
 mod port;
@@ -24,15 +25,37 @@ mod scan;
 
 pub use binary::binary;
 pub use child::Process;
+pub use memory::memory;
 pub use node::{NodeOptions, NodeProcess};
 pub use person::{Pair, arrived, introduce, state};
 pub use port::free_port;
-pub use proxy::Proxy;
+pub use proxy::{Proxy, SOURCE};
 pub use relay::{RelayOptions, RelayProcess};
 pub use rest::{Feed, Refused, Rest};
 pub use scan::{Finding, Scanner};
 
 use std::time::Duration;
+
+/// What processes talk over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// Noise over TCP.
+    #[default]
+    Tcp,
+    /// QUIC over UDP.
+    Quic,
+}
+
+impl Transport {
+    /// A port of the loopback address, as a multiaddr.
+    #[must_use]
+    pub fn at(self, port: u16) -> String {
+        match self {
+            Self::Tcp => format!("/ip4/127.0.0.1/tcp/{port}"),
+            Self::Quic => format!("/ip4/127.0.0.1/udp/{port}/quic-v1"),
+        }
+    }
+}
 
 /// Longest wait for a process to be ready, or to end.
 pub const START: Duration = Duration::from_secs(60);

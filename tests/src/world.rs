@@ -38,6 +38,7 @@ use protocol::time::{MINUTE, SECOND, Timestamp};
 use tokio::sync::oneshot;
 
 pub use failing::Fails;
+pub use frozen::left_by;
 use net::{Answer, CallId, Packet, Purpose};
 use person::{Awaited, Person};
 pub use relay::Relay;
@@ -102,6 +103,7 @@ pub struct World {
     steps_at: (Timestamp, u32),
     /// Frames that left any engine, on any way.
     frames: u64,
+    ephemerals: Vec<(Who, protocol::ids::AccountId)>,
 }
 
 impl std::fmt::Debug for World {
@@ -128,6 +130,7 @@ impl World {
             crashed: Vec::new(),
             steps_at: (START, 0),
             frames: 0,
+            ephemerals: Vec::new(),
         }
     }
 
@@ -147,6 +150,13 @@ impl World {
     #[must_use]
     pub fn frames(&self) -> u64 {
         self.frames
+    }
+
+    /// How often the engine of one wished to tell another who is here, or who is typing.
+    #[must_use]
+    pub fn told_presence(&self, who: Who, other: Who) -> usize {
+        let other = self.account(other);
+        self.ephemerals.iter().filter(|told| **told == (who, other)).count()
     }
 
     /// A person with a fresh node, not registered anywhere.

@@ -20,6 +20,8 @@ mod migrations;
 mod parting;
 #[path = "scenarios/presence.rs"]
 mod presence;
+#[path = "scenarios/privacy.rs"]
+mod privacy;
 #[path = "scenarios/refusals.rs"]
 mod refusals;
 #[path = "scenarios/rekeying.rs"]

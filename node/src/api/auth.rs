@@ -26,11 +26,22 @@ fn is_open(method: &Method, path: &str) -> bool {
     }
 }
 
-/// What works while the vault is locked.
+/// What works while the vault is locked, or the store behind it does not open.
 fn works_locked(path: &str) -> bool {
-    matches!(path, "/readyz" | "/openapi.json" | "/vault" | "/vault/unlock" | "/vault/lock")
+    let vault = ["/vault", "/vault/unlock", "/vault/lock", "/vault/recover"];
+    matches!(path, "/readyz" | "/openapi.json")
+        || vault.contains(&path)
         || path == "/session"
         || path.starts_with("/session/")
+}
+
+/// Why nothing that was stored can be reached.
+fn closed(api: &Api) -> Option<ApiCode> {
+    match (api.node().vault().locked(), api.node().vault().damage()) {
+        (true, _) => Some(ApiCode::Locked),
+        (false, Some(_)) => Some(ApiCode::StoreDamaged),
+        (false, None) => None,
+    }
 }
 
 /// The layer.
@@ -47,7 +58,7 @@ pub(super) async fn authenticate(
     if is_open(request.method(), path) {
         return Ok(next.run(request).await);
     }
-    let locked = api.node().vault().locked() && !works_locked(path);
+    let closed = closed(&api).filter(|_| !works_locked(path));
     match bearer(request.headers()) {
         Some(token) => {
             let session = session_of(&api, token)?;
@@ -56,8 +67,8 @@ pub(super) async fn authenticate(
         None if path == "/events" && is_upgrade(request.headers()) => {}
         None => return Err(ApiCode::Unauthenticated.into()),
     }
-    if locked {
-        return Err(ApiCode::Locked.into());
+    if let Some(why) = closed {
+        return Err(why.into());
     }
     Ok(next.run(request).await)
 }

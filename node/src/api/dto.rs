@@ -55,8 +55,8 @@ pub use registration::{
 };
 pub use request::{Direction, Request, RequestState, Via};
 pub use session::{
-    Login, LoginLink, NewPassphrase, Passphrase, SessionInfo, SessionSummary, SessionToken,
-    VaultState,
+    Damaged, Login, LoginLink, NewPassphrase, Passphrase, SessionInfo, SessionSummary,
+    SessionToken, VaultState,
 };
 
 /// A list, wrapped so that it can grow a cursor without breaking its readers.

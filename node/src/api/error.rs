@@ -9,6 +9,8 @@
 //!
 //! Spec: `openapi.json`, schema `Problem`.
 
+use std::fmt;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -45,6 +47,8 @@ pub enum ApiCode {
     InvalidParameter,
     /// The same key with another request.
     IdempotencyConflict,
+    /// The store behind the vault does not open, and there is a copy.
+    StoreDamaged,
     /// The vault is locked.
     Locked,
     /// Asked too often.
@@ -122,6 +126,7 @@ impl ApiCode {
             Self::InvalidJson => ("invalid_json", S::UNPROCESSABLE_ENTITY),
             Self::InvalidParameter => ("invalid_parameter", S::UNPROCESSABLE_ENTITY),
             Self::IdempotencyConflict => ("idempotency_conflict", S::CONFLICT),
+            Self::StoreDamaged => ("store_damaged", S::LOCKED),
             Self::Locked => ("locked", S::LOCKED),
             Self::TooManyRequests => ("too_many_requests", S::TOO_MANY_REQUESTS),
             Self::Busy => ("busy", S::SERVICE_UNAVAILABLE),
@@ -176,6 +181,9 @@ impl ApiCode {
             Self::IdempotencyConflict => {
                 "This Idempotency-Key was used for a different request. Use a new key."
             }
+            Self::StoreDamaged => {
+                "Kith cannot open your messages: the files that hold them are damaged. Go on from the copy beside them with “kith recover”, or in the browser."
+            }
             Self::Locked => "The vault is locked. Unlock it with your passphrase.",
             Self::TooManyRequests => "Too many requests came at once. Wait a moment and try again.",
             Self::Busy => "The node has too much to do at once. Wait a moment and try again.",
@@ -197,8 +205,8 @@ impl ApiCode {
     }
 }
 
-/// A refusal on its way out.
-#[derive(Clone, Debug)]
+/// A refusal on its way out. Its sentence may name somebody, so `Debug` leaves it out.
+#[derive(Clone)]
 pub(crate) struct ApiError {
     /// The HTTP status.
     pub(super) status: StatusCode,
@@ -208,6 +216,16 @@ pub(crate) struct ApiError {
     pub(super) detail: String,
     /// Seconds to wait.
     pub(super) retry_after: Option<u64>,
+}
+
+impl fmt::Debug for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiError")
+            .field("status", &self.status)
+            .field("code", &self.code)
+            .field("retry_after", &self.retry_after)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ApiError {
@@ -303,5 +321,12 @@ mod tests {
             assert!(code.detail().ends_with('.'), "{code:?} is not a sentence");
             assert!(code.name().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{code:?}");
         }
+    }
+
+    #[test]
+    fn debug_shows_the_code_of_a_refusal_and_not_its_sentence() {
+        let error = ApiError::with_detail(ApiCode::InvalidParameter, "nasturtium");
+        let shown = format!("{error:?}");
+        assert!(shown.contains(error.code) && !shown.contains("nasturtium"), "{shown}");
     }
 }

@@ -1,5 +1,7 @@
 //! Extractors whose rejections are [`ApiError`]s, so that every refusal has the one shape.
 
+use std::fmt;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
@@ -88,9 +90,15 @@ const KEY_BYTES: usize = 128;
 /// The header under which a creating request may be repeated.
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The request's `Idempotency-Key`, if any.
-#[derive(Clone, Debug)]
+/// The request's `Idempotency-Key`, if any: whatever a client wrote there.
+#[derive(Clone)]
 pub(super) struct ClientKey(pub(super) Option<String>);
+
+impl fmt::Debug for ClientKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientKey(..)")
+    }
+}
 
 impl ClientKey {
     /// From the headers.
@@ -133,6 +141,12 @@ mod tests {
         assert!(!secret.detail.contains("hunter2"), "{}", secret.detail);
         let secret = json::<Passphrase>(br#""hunter2""#).expect_err("not an object");
         assert!(!secret.detail.contains("hunter2"), "{}", secret.detail);
+    }
+
+    #[test]
+    fn debug_shows_no_idempotency_key() {
+        let key = ClientKey(Some("nasturtium".to_owned()));
+        assert_eq!(format!("{key:?}"), "ClientKey(..)");
     }
 
     #[test]

@@ -76,6 +76,7 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(vault::unlock_vault))
         .routes(routes!(vault::lock_vault))
         .routes(routes!(vault::get_vault))
+        .routes(routes!(vault::recover_vault))
         .routes(routes!(vault::set_passphrase))
         .routes(routes!(vault::remove_passphrase))
         .routes(routes!(backups::get_backup))

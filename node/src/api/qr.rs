@@ -3,7 +3,7 @@
 //! Error correction M, a quiet zone of four modules, dark on white in every theme: what phone
 //! cameras read best.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io::Cursor;
 
 use image::{GrayImage, ImageFormat, Luma};
@@ -21,11 +21,18 @@ pub(super) const PNG_SIDE: u32 = 512;
 #[error("the text is too long for a code")]
 pub(crate) struct TooLong;
 
-/// A code with its quiet zone, by rows; true is dark.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A code with its quiet zone, by rows; true is dark. What it says can be read off its modules, so `Debug`
+/// shows none of them.
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Matrix {
     side: usize,
     dark: Vec<bool>,
+}
+
+impl fmt::Debug for Matrix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Matrix").field("side", &self.side).finish_non_exhaustive()
+    }
 }
 
 impl Matrix {
@@ -136,6 +143,12 @@ mod tests {
         assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>"));
         assert!(svg.contains("#fff") && svg.contains("#000"));
         assert!(!svg.contains("script") && !svg.contains("style"));
+    }
+
+    #[test]
+    fn debug_shows_no_module() {
+        let shown = format!("{:?}", Matrix::of(TEXT).unwrap());
+        assert!(shown.contains("side") && !shown.contains("true"), "{shown}");
     }
 
     #[test]

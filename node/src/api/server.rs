@@ -97,7 +97,7 @@ async fn bounded(
         .uri()
         .path()
         .strip_prefix(perimeter::API)
-        .is_some_and(|at| at.starts_with("/restore"));
+        .is_some_and(|at| at.starts_with("/restore") || at == "/vault/recover");
     let limit = if restores { limits::RESTORING } else { limits::HANDLING };
     timeout(limit, next.run(request)).await.map_err(|_| ApiCode::Timeout.into())
 }

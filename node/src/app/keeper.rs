@@ -3,12 +3,14 @@
 //!
 //! 1. Without a passphrase the vault opens at the start; with one, when a client brings it. 2. While it is
 //!    open, once a day another generation of erasable keys begins. 3. Locking stops the network and the engine
-//!    after its last commit, and drops every key; the API goes on, and asks for the passphrase.
+//!    after its last commit, and drops every key; the API goes on, and asks for the passphrase. 4. When the
+//!    vault opens and the store does not, it waits for whether to go on from the copy beside it.
 //!
 //! # Invariants
 //! * What is not written to the key file seals nothing.
 //! * A guess costs what Argon2id costs; after [five](tries) wrong ones, the next has to wait, ever longer.
 
+mod recovering;
 mod restoring;
 mod tries;
 
@@ -72,6 +74,8 @@ pub(super) struct Keeper {
     /// When it is looked whether another generation is due.
     look: Interval,
     running: Option<Running>,
+    /// The open vault of a store that does not open.
+    damaged: Option<Vault>,
     /// A copy of everything that is being made.
     copying: Option<JoinHandle<()>>,
 }
@@ -103,11 +107,16 @@ impl Keeper {
             tries,
             look,
             running: None,
+            damaged: None,
             copying: None,
         };
         node.set_has_passphrase(vault.is_none());
         match vault {
-            Some(vault) => keeper.open(vault).await?,
+            Some(vault) => match keeper.open(vault).await {
+                // It waits for the person.
+                Err(_) if keeper.damaged.is_some() => {}
+                opened => opened?,
+            },
             None => node.lock(),
         }
         Ok((keeper, node))
@@ -115,7 +124,7 @@ impl Keeper {
 
     /// Whether the vault wants a passphrase before anything runs.
     pub(super) fn is_locked(&self) -> bool {
-        self.running.is_none()
+        self.running.is_none() && self.damaged.is_none()
     }
 
     /// Starts store, engine and network under an open vault.
@@ -132,21 +141,23 @@ impl Keeper {
         let (data_dir, has_passphrase) =
             (config.data_dir.clone(), self.node.vault().has_passphrase());
         let started = blocking(move || {
-            let failed = |source| StartError::Store { folder: folder.clone(), source };
-            // Without its store, a profile is no new one: what made the copy must not be replaced.
-            if rolling::made_at(&data_dir).is_some() && !folder.join("db").exists() {
-                return Err(failed(StoreError::Corrupt("it is missing".to_owned())));
-            }
-            let sled = SledStore::open(&folder).map_err(failed)?;
-            if has_passphrase {
-                vault::forget_device_key(&data_dir);
-            }
-            let store = SealedStore::new(Arc::new(sled), &vault);
-            let now = SystemClock.now();
-            let engine = Engine::start(store.clone(), settings, now, &mut rand::rng());
-            Ok((engine.map_err(failed)?, store, vault))
+            let store = store_of(&data_dir, &vault).and_then(|store| {
+                if has_passphrase {
+                    vault::forget_device_key(&data_dir);
+                }
+                let now = SystemClock.now();
+                Ok((Engine::start(store.clone(), settings, now, &mut rand::rng())?, store))
+            });
+            (store.map_err(|source| StartError::Store { folder, source }), vault)
         });
-        let ((engine, first), store, vault) = started.await?;
+        let ((engine, first), store, vault) = match started.await {
+            (Ok((engine, store)), vault) => (engine, store, vault),
+            (Err(error), vault) => {
+                self.wait_if_damaged(&error, vault);
+                return Err(error);
+            }
+        };
+        let config = &self.config;
         let shutdown = self.shutdown.child_token();
         // Whatever fails below must not leave the rest running.
         let guard = shutdown.clone().drop_guard();
@@ -239,11 +250,15 @@ impl Keeper {
                 // As with the answer.
                 let _ = told.send(restored);
             }),
+            Wish::Recover { told } => self.recover().await?.map(|restored| {
+                let _ = told.send(restored);
+            }),
             Wish::Lock if self.is_locked() => Ok(()),
             Wish::Lock if !self.node.vault().has_passphrase() => Err(NoPassphrase.into()),
             Wish::Lock => {
                 self.node.lock();
                 self.close().await?;
+                self.damaged = None;
                 info!("the vault is locked");
                 Ok(())
             }
@@ -266,12 +281,15 @@ impl Keeper {
             Tried::Refused(refusal) => refusal,
             Tried::Failed(why) => KeeperError::Start(why),
         })?;
-        self.open(opened).await.map_err(|error| {
-            warn!(%error, "the vault was opened, and Kith cannot start");
-            let advice = rolling::advice(&error, &self.config.data_dir);
-            let why = [Some(chain(&error)), advice].into_iter().flatten().collect::<Vec<_>>();
-            ServiceError::from(KeeperError::Start(why.join(". ")))
-        })?;
+        match self.open(opened).await {
+            // What there is to decide is told with the vault's state.
+            Err(_) if self.damaged.is_some() => {}
+            Err(error) => {
+                warn!(%error, "the vault was opened, and Kith cannot start");
+                return Err(KeeperError::Start(chain(&error)).into());
+            }
+            Ok(()) => {}
+        }
         info!("the vault is open");
         Ok(())
     }
@@ -401,6 +419,21 @@ async fn erase(running: &mut Running, node: &Node, folder: &std::path::Path) -> 
     running.unsaved = false;
     info!(generation = running.vault.generation(), "another generation of erasable keys");
     Ok(())
+}
+
+/// The store of a profile.
+fn store_of(profile: &std::path::Path, vault: &Vault) -> Result<SealedStore, StoreError> {
+    let folder = profile.join("store");
+    let unknown = |error: std::io::Error| StoreError::Io(error.to_string());
+    if profile.join(rolling::UNFINISHED).try_exists().map_err(unknown)? {
+        return Err(StoreError::Corrupt("going on from its copy was broken off".to_owned()));
+    }
+    // Without its store, a profile is no new one: what made the copy must not be replaced. One that cannot be
+    // looked at is not missing.
+    if rolling::made_at(profile).is_some() && !folder.join("db").try_exists().map_err(unknown)? {
+        return Err(StoreError::Corrupt("it is missing".to_owned()));
+    }
+    Ok(SealedStore::new(Arc::new(SledStore::open(&folder)?), vault))
 }
 
 /// What ended by itself.

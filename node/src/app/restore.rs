@@ -195,9 +195,9 @@ pub(super) fn give_up(folder: &Path) -> Result<(), RestoreError> {
 pub(super) fn tidy(folder: &Path) -> Result<(), StartError> {
     let unfinished = folder.join(UNFINISHED);
     let tidied = finish(folder).and_then(|()| match has_profile(folder) {
-        true => {
-            [RECEIVED, RECEIVING, UNFINISHED].iter().try_for_each(|left| remove(&folder.join(left)))
-        }
+        true => [RECEIVED, RECEIVING, UNFINISHED, rolling::PART]
+            .iter()
+            .try_for_each(|left| remove(&folder.join(left))),
         false => Ok(()),
     });
     match tidied {
@@ -347,6 +347,14 @@ impl Backup {
         Ok(Self { file, reader, rows: Rows::default(), left: length.saturating_sub(header_len) })
     }
 
+    /// When it was made.
+    pub(super) fn made_at(mut self) -> Result<Timestamp, RestoreError> {
+        match self.next()?.into_iter().flatten().next() {
+            Some(Row::Start { at, .. }) => Ok(at),
+            _ => Err(RestoreError::Incomplete),
+        }
+    }
+
     /// The rows of the next chunk; `None` behind the last.
     fn next(&mut self) -> Result<Option<Vec<Row>>, RestoreError> {
         if self.left == 0 {
@@ -410,9 +418,12 @@ mod tests {
         assert!(matches!(refused, StartError::Unfinished { command: "kith restore", .. }));
         assert!(half.exists());
         write(folder, "before");
-        std::fs::write(folder.join(RECEIVED), "a backup").unwrap();
+        for left in [RECEIVED, rolling::PART] {
+            std::fs::write(folder.join(left), "a backup").unwrap();
+        }
         tidy(folder).unwrap();
-        assert!(!half.exists() && !folder.join(RECEIVED).exists());
+        assert!([RECEIVED, rolling::PART].iter().all(|left| !folder.join(left).exists()));
+        assert!(!half.exists());
         assert_eq!(read(folder), ["before"; 3]);
     }
 }

@@ -7,6 +7,7 @@
 //!
 //! # Invariants
 //! * The file is replaced by a whole one or not at all; a store that cannot be read replaces nothing.
+//! * A copy leaves [`RESERVE`] free: it never takes the room that the store needs.
 //! * Nothing is deleted: the damaged store stays beside the new one.
 //! * A recovery that was broken off is begun anew; no node starts meanwhile.
 
@@ -28,8 +29,12 @@ use crate::store::{SealedStore, SledStore, StoreError};
 
 /// The file, in the profile's folder.
 pub(super) const FILE: &str = "rolling.backup";
+/// Where the next one is made. What a copy that was broken off left there goes at the next start.
+pub(super) const PART: &str = "rolling.backup.new";
 /// How old it becomes before it is written anew.
 const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+/// How much a copy leaves free on its disk, bytes.
+const RESERVE: u64 = 256 * 1024 * 1024;
 /// Where a recovery is under way.
 pub(super) const UNFINISHED: &str = ".recovering";
 
@@ -53,15 +58,56 @@ pub(super) fn is_due(folder: &Path) -> bool {
     age.is_none_or(|age| age >= LIFETIME)
 }
 
+/// Why no copy is made: the store would have no room beside it.
+#[derive(Debug, thiserror::Error)]
+#[error("only {} MiB are free where the profile is, and a copy needs {} MiB; make room", .free >> 20, .needed.div_ceil(1 << 20))]
+struct NoRoom {
+    free: u64,
+    needed: u64,
+}
+
+/// Whether a copy of what is in `store` may be made while `free` bytes are.
+fn check_room(store: &Path, free: u64) -> anyhow::Result<()> {
+    // More than its rows have together: the old ones are in it, too.
+    let needed = RESERVE.saturating_add(len(store)?);
+    if free < needed {
+        return Err(NoRoom { free, needed }.into());
+    }
+    Ok(())
+}
+
+/// Bytes of all files in a folder.
+fn len(folder: &Path) -> std::io::Result<u64> {
+    fs::read_dir(folder)?.try_fold(0_u64, |sum, entry| {
+        let entry = entry?;
+        let own =
+            if entry.file_type()?.is_dir() { len(&entry.path())? } else { entry.metadata()?.len() };
+        Ok(sum.saturating_add(own))
+    })
+}
+
+/// Bytes that this user may write where `folder` is.
+#[cfg(unix)]
+fn free(folder: &Path) -> std::io::Result<u64> {
+    let room = rustix::fs::statvfs(folder)?;
+    Ok(room.f_bavail.saturating_mul(room.f_frsize))
+}
+
+#[cfg(not(unix))]
+fn free(_: &Path) -> std::io::Result<u64> {
+    Ok(u64::MAX)
+}
+
 /// Makes another copy, and returns whether it did: not before there is a contact, since nothing would be lost.
 ///
 /// # Errors
-/// When the store cannot be read or the file not written; the copy before is still there then.
+/// When the store cannot be read or the file not written, or there is no room; the copy before is still there then.
 pub(super) async fn make(node: Node, seed: Seed, folder: PathBuf) -> anyhow::Result<bool> {
     if made_at(&folder).is_none() && node.contacts().list().await?.is_empty() {
         return Ok(false);
     }
-    let part = folder.join(format!("{FILE}.new"));
+    let part = folder.join(PART);
+    check_room(&folder.join("store"), free(&folder)?)?;
     let made = write(&node, seed, &part).await;
     if made.is_err() {
         let _ = fs::remove_file(&part);
@@ -143,18 +189,32 @@ pub fn recover(
         (None, Some(passphrase)) => vault::unlock(folder, passphrase).map_err(in_vault)?,
         (None, None) => return Err(RecoverError::Passphrase),
     };
-    let (store, unfinished) = (folder.join("store"), folder.join(UNFINISHED));
+    let store = folder.join("store");
     // One that was broken off had its reason.
-    if !force && !unfinished.exists() && is_whole(&store, &vault) {
+    if !force && !folder.join(UNFINISHED).exists() && is_whole(&store, &vault) {
         return Err(RecoverError::Whole(store));
     }
+    Ok(go_on_from_copy(folder, &vault, now)?)
+}
+
+/// Puts the store aside and makes another from the copy, for whoever has the profile.
+///
+/// # Errors
+/// [`RestoreError`]; the store is where it was, or this is to be begun anew.
+pub(super) fn go_on_from_copy(
+    folder: &Path,
+    vault: &Vault,
+    now: Timestamp,
+) -> Result<Recovered, RestoreError> {
+    let (file, store) = (folder.join(FILE), folder.join("store"));
+    let unfinished = folder.join(UNFINISHED);
     let backup = Backup::open(&file, &vault.backup_seed())?;
     // Of one that was broken off. While there is no store, something stays there: no node must start.
     remove(&unfinished.join("store"))?;
     let made = fill(backup, now, |_| {
         super::private_folder(&unfinished)?;
         let sled = SledStore::open(&unfinished.join("store"))?;
-        Ok(SealedStore::new(Arc::new(sled), &vault))
+        Ok(SealedStore::new(Arc::new(sled), vault))
     });
     let restored = match made {
         Ok(restored) => restored,
@@ -163,7 +223,7 @@ pub fn recover(
             if store.exists() {
                 remove(&unfinished)?;
             }
-            return Err(error.into());
+            return Err(error);
         }
     };
     sync(folder)?;
@@ -190,18 +250,37 @@ fn is_whole(store: &Path, vault: &Vault) -> bool {
     store.exists() && opened().is_ok()
 }
 
-/// What to say about a node that did not start because of its store; `None` when it is not that.
-pub(super) fn advice(error: &StartError, folder: &Path) -> Option<String> {
-    let StartError::Store { source: StoreError::Corrupt(_) | StoreError::Unreadable(_), .. } =
-        error
-    else {
-        return None;
-    };
-    let at = made_at(folder)?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let at = Timestamp(u64::try_from(at.as_millis()).unwrap_or(u64::MAX));
-    Some(format!(
-        "Kith has a copy of everything from {}. “kith recover” puts the damaged store aside and goes on from \
-         that copy: keys are renewed by themselves, and contacts send what you missed.",
-        crate::api::dto::rfc3339(at)
-    ))
+/// From when the copy is that a store which failed like this can be made of; `None` when there is none that opens, or
+/// it failed for another reason.
+pub(super) fn offers(error: &StoreError, folder: &Path, vault: &Vault) -> Option<Timestamp> {
+    match error {
+        StoreError::Corrupt(_) | StoreError::Unreadable(_) => {
+            Backup::open(&folder.join(FILE), &vault.backup_seed()).ok()?.made_at().ok()
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn a_copy_is_made_only_if_it_leaves_the_store_its_room() {
+        let store = tempfile::tempdir().unwrap();
+        fs::create_dir(store.path().join("blobs")).unwrap();
+        for (name, len) in [("db", 3_000), ("blobs/7", 96)] {
+            fs::write(store.path().join(name), vec![1; len]).unwrap();
+        }
+        let needed = RESERVE + 3_096;
+        assert!(check_room(store.path(), needed).is_ok());
+        let refused = check_room(store.path(), needed - 1).unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            "only 256 MiB are free where the profile is, and a copy needs 257 MiB; make room"
+        );
+        assert!(free(store.path()).unwrap() > 0, "the disk of this test has some");
+    }
 }

@@ -1,4 +1,6 @@
 //! The command line's grammar.
+//!
+//! Where a name, a text, an address or a code may stand there is no `Debug`: nothing prints them.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,7 +12,7 @@ use crate::config::Overrides;
 /// A private messenger that runs on your own computer.
 ///
 /// Without a command Kith starts and opens in your browser.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "kith", version = crate::api::build(), disable_help_subcommand = true, propagate_version = false)]
 #[command(
     after_help = "Exit codes: 0 done · 1 failed · 2 usage · 3 no node is running · 4 locked or not signed in · \
@@ -41,7 +43,7 @@ pub(super) struct Global {
 }
 
 /// The commands.
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 pub(super) enum Command {
     /// Start Kith and open it in the browser.
     Up(Up),
@@ -176,7 +178,7 @@ pub(super) struct Open {
 }
 
 /// `kith register`.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Args)]
 pub(super) struct Register {
     /// An e-mail address, or a phone number with its country code; “-” reads standard input.
     pub(super) identifier: String,
@@ -186,7 +188,7 @@ pub(super) struct Register {
 }
 
 /// `kith invite`.
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 pub(super) enum Invite {
     /// Make a code and show it.
     New(NewInvite),
@@ -212,7 +214,7 @@ pub(super) enum Invite {
 }
 
 /// `kith invite new`.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Default, Args)]
 pub(super) struct NewInvite {
     /// A link to send by other means: a day instead of ten minutes.
     #[arg(long)]
@@ -228,7 +230,7 @@ pub(super) struct NewInvite {
 }
 
 /// `kith safety`.
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub(super) struct Safety {
     /// A contact's alias, name, or the beginning of their id.
     pub(super) who: String,
@@ -257,7 +259,7 @@ pub(super) struct Drawing {
 }
 
 /// `kith requests`.
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 pub(super) enum RequestAction {
     /// Become contacts.
     Accept {
@@ -277,7 +279,7 @@ pub(super) enum RequestAction {
 }
 
 /// `kith read`.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Args)]
 pub(super) struct Read {
     /// A contact's alias, name, or the beginning of their id.
     pub(super) who: String,

@@ -212,8 +212,8 @@ fn gone() -> CliError {
     )
 }
 
-/// Bytes of a stream, cut into lines of bounded length.
-#[derive(Debug, Default)]
+/// Bytes of a stream, cut into lines of bounded length. Without `Debug`: events are in them.
+#[derive(Default)]
 struct Lines {
     buffer: Vec<u8>,
 }

@@ -1,11 +1,10 @@
 //! Why a command did not do what it was asked, and with which exit code it says so.
 
-use std::io;
+use std::{fmt, io};
 
 use crate::api::dto::Problem;
 
-/// A command's failure.
-#[derive(Debug)]
+/// A command's failure. Its sentence may name somebody, so `Debug` leaves it out.
 pub(super) enum CliError {
     /// It went wrong.
     Failed(String),
@@ -23,6 +22,12 @@ pub(super) enum CliError {
     Interrupted,
     /// Whoever read the output went away: not a failure.
     PipeClosed,
+}
+
+impl fmt::Debug for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CliError({})", self.code())
+    }
 }
 
 impl CliError {
@@ -116,6 +121,12 @@ mod tests {
         assert_eq!(CliError::Usage(String::new()).exit_code(), 2);
         assert_eq!(CliError::Unreachable(String::new()).exit_code(), 3);
         assert_eq!(CliError::Interrupted.exit_code(), 130);
+    }
+
+    #[test]
+    fn debug_shows_the_code_of_a_failure_and_not_its_sentence() {
+        let error = CliError::NotFound("nasturtium".to_owned());
+        assert_eq!(format!("{error:?}"), "CliError(not_found)");
     }
 
     #[test]

@@ -21,7 +21,14 @@ pub(super) async fn unlock(client: &Client, out: Out) -> Result<(), CliError> {
     let passphrase = ask("Passphrase: ")?;
     let body = Passphrase { passphrase: String::clone(&passphrase) };
     client.tell(Method::POST, "/vault/unlock", &body).await?;
-    done("The vault is open.", out)
+    let vault: VaultState = client.get("/vault").await?;
+    match vault.damaged {
+        None => done("The vault is open.", out),
+        Some(damaged) => Err(CliError::Failed(format!(
+            "The vault is open, and your messages are not: {}. Kith has a copy of everything from {}. Go on from it in the browser, or stop Kith and run “kith recover”.",
+            damaged.why, damaged.copy_from
+        ))),
+    }
 }
 
 /// `kith passphrase`.

@@ -21,7 +21,7 @@ pub(super) const MAX_ROW: usize = 32;
 pub(super) const MAX_UNCOMMITTED: u64 = 1_000;
 
 /// Something that changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     /// The registration at a relay.
     RegistrationChanged,
@@ -54,6 +54,29 @@ pub enum Event {
         /// Whom it is about.
         contact: Option<AccountId>,
     },
+}
+
+impl std::fmt::Debug for Event {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::RegistrationChanged => f.write_str("RegistrationChanged"),
+            Self::MeChanged => f.write_str("MeChanged"),
+            Self::InviteChanged(id) => write!(f, "InviteChanged({id:?})"),
+            Self::InviteFailedTry(id) => write!(f, "InviteFailedTry({id:?})"),
+            Self::RequestChanged(account) => write!(f, "RequestChanged({account:?})"),
+            Self::ContactChanged(account) => write!(f, "ContactChanged({account:?})"),
+            Self::ContactRemoved(account) => write!(f, "ContactRemoved({account:?})"),
+            Self::ChatChanged(id) => write!(f, "ChatChanged({id:?})"),
+            Self::MessageAdded(id) => write!(f, "MessageAdded({id:?})"),
+            Self::MessageChanged(id) => write!(f, "MessageChanged({id:?})"),
+            Self::MessageRemoved(id, chat) => write!(f, "MessageRemoved({id:?}, {chat:?})"),
+            Self::Notice { code, text: _, contact } => f
+                .debug_struct("Notice")
+                .field("code", code)
+                .field("contact", contact)
+                .finish_non_exhaustive(),
+        }
+    }
 }
 
 /// A journal row: what one step told, or a part of it. Its number is that of its last event.

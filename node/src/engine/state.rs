@@ -12,6 +12,7 @@ use protocol::time::Timestamp;
 
 use super::{Ctx, Settings};
 use crate::net::{NetFailure, Path, RelayPhase, Ticket};
+use crate::service::chat::Gap;
 use crate::service::queue::Place;
 use crate::store::StoreError;
 
@@ -142,12 +143,16 @@ pub struct State {
     pub owing: BTreeMap<AccountId, Timestamp>,
     /// When contacts asked for what they lost, in the last day.
     pub asked_by: BTreeMap<AccountId, Vec<Timestamp>>,
+    /// Contacts of whom a message has not come though a later one has.
+    pub gaps: BTreeMap<AccountId, Gap>,
     /// Frames of contacts that do not open.
     pub doubts: BTreeMap<AccountId, Doubts>,
     /// Whether strangers may connect.
     pub admits_strangers: bool,
     /// When invites, requests and old rows are looked through again.
     pub sweep_at: Timestamp,
+    /// When offers of new keys are looked through for those that are over.
+    pub forget_offers_at: Timestamp,
     /// When the credential is renewed.
     pub renew_at: Option<Timestamp>,
     /// When that was tried last.
@@ -190,9 +195,11 @@ impl State {
             receipts_due: BTreeMap::new(),
             owing: BTreeMap::new(),
             asked_by: BTreeMap::new(),
+            gaps: BTreeMap::new(),
             doubts: BTreeMap::new(),
             admits_strangers: false,
             sweep_at: now,
+            forget_offers_at: now,
             renew_at: None,
             renewed_at: None,
             failed_try_told: BTreeMap::new(),

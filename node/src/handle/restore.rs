@@ -61,11 +61,16 @@ impl super::Restores<'_> {
         self.0.vault().ask(Wish::Restore { phrase, told }).await?;
         let restored: Restored =
             restored.await.map_err(|_| crate::service::ServiceError::stopped())?;
-        Ok(dto::Restored {
-            made_at: rfc3339(restored.made_at),
-            contacts: restored.contacts,
-            messages: restored.messages,
-        })
+        Ok(summary(&restored))
+    }
+}
+
+/// What came back, for those who asked.
+pub(super) fn summary(restored: &Restored) -> dto::Restored {
+    dto::Restored {
+        made_at: rfc3339(restored.made_at),
+        contacts: restored.contacts,
+        messages: restored.messages,
     }
 }
 

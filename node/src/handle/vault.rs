@@ -7,10 +7,12 @@ use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock};
 
 use crypto::phrase::Phrase;
+use protocol::time::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
 use super::{Node, Result, Vault};
+use crate::api::dto;
 use crate::app::Restored;
 use crate::engine::EngineHandle;
 use crate::service::{ErrorKind, Refusal, ServiceError, erasure};
@@ -29,6 +31,8 @@ pub(crate) enum Wish {
     Lock,
     /// Set, change (`current` is then the old one) or, without a new one, remove the passphrase.
     Passphrase { current: Option<Passphrase>, new: Option<Passphrase> },
+    /// Put a store that does not open aside, and go on from the copy beside it.
+    Recover { told: oneshot::Sender<Restored> },
     /// Put the backup that was received in the place of a profile that nobody has used.
     Restore { phrase: Phrase, told: oneshot::Sender<Restored> },
 }
@@ -40,6 +44,7 @@ impl std::fmt::Debug for Wish {
             Self::Lock => "Lock",
             Self::Passphrase { .. } => "Passphrase",
             Self::Restore { .. } => "Restore",
+            Self::Recover { .. } => "Recover",
         })
     }
 }
@@ -77,6 +82,8 @@ enum Way {
     Open(EngineHandle),
     /// It opens with the passphrase.
     Locked,
+    /// The vault is open and the store does not; there is a copy.
+    Damaged(Damage),
     /// The node begins, or ends.
     Nowhere,
 }
@@ -100,6 +107,7 @@ impl Door {
         match self.read(|state| state.way.clone()) {
             Way::Open(engine) => Ok(engine),
             Way::Locked => Err(Locked.into()),
+            Way::Damaged(_) => Err(StoreDamaged.into()),
             Way::Nowhere => Err(ServiceError::stopped()),
         }
     }
@@ -114,6 +122,13 @@ impl Door {
 
     fn is_locked(&self) -> bool {
         self.read(|state| matches!(state.way, Way::Locked))
+    }
+
+    fn damage(&self) -> Option<Damage> {
+        self.read(|state| match &state.way {
+            Way::Damaged(damage) => Some(damage.clone()),
+            _ => None,
+        })
     }
 
     /// A poisoned lock is taken as it is: every change is whole.
@@ -142,6 +157,11 @@ impl Node {
     /// The engine is about to stop, or does not run: until a passphrase comes.
     pub(crate) fn lock(&self) {
         self.door.write(|door| door.way = Way::Locked);
+    }
+
+    /// The store does not open; the person decides whether to go on from its copy.
+    pub(crate) fn damaged(&self, damage: Damage) {
+        self.door.write(|door| door.way = Way::Damaged(damage));
     }
 
     /// The engine is about to stop, and the node with it.
@@ -174,6 +194,23 @@ impl Vault<'_> {
     #[must_use]
     pub fn locked(&self) -> bool {
         self.0.door.is_locked()
+    }
+
+    /// What is wrong with the store, when it does not open and there is a copy.
+    #[must_use]
+    pub fn damage(&self) -> Option<Damage> {
+        self.0.door.damage()
+    }
+
+    /// Puts the store that does not open aside, and goes on from the copy beside it.
+    ///
+    /// # Errors
+    /// [`ServiceError`]: nothing is wrong with the store, or the copy cannot be used; then the store is where it was.
+    pub async fn recover(&self) -> Result<dto::Restored> {
+        let (told, restored) = oneshot::channel();
+        self.ask(Wish::Recover { told }).await?;
+        let restored = restored.await.map_err(|_| ServiceError::stopped())?;
+        Ok(super::restore::summary(&restored))
     }
 
     /// Whether a passphrase opens it.
@@ -220,6 +257,32 @@ impl Vault<'_> {
         let (reply, answer) = oneshot::channel();
         keeper.asks.send(Ask { wish, reply }).await.map_err(|_| ServiceError::stopped())?;
         answer.await.unwrap_or_else(|_| Err(ServiceError::stopped()))
+    }
+}
+
+/// A store that does not open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// What was found.
+    pub why: String,
+    /// From when the copy beside it is.
+    pub copy_from: Timestamp,
+}
+
+/// The store does not open.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error(
+    "Kith cannot open your messages: the files that hold them are damaged. Go on from the copy beside them."
+)]
+pub(crate) struct StoreDamaged;
+
+impl Refusal for StoreDamaged {
+    fn code(&self) -> &'static str {
+        "store_damaged"
+    }
+
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Locked
     }
 }
 

@@ -37,7 +37,6 @@ impl std::fmt::Debug for Credential {
 }
 
 /// A frame on its way into a contact's queue; the network signs it for the connection.
-#[derive(Debug)]
 pub struct SealedDeposit {
     /// The depositors' address.
     pub send: QueueId,
@@ -47,6 +46,17 @@ pub struct SealedDeposit {
     pub ttl_seconds: u32,
     /// The frame.
     pub body: Vec<u8>,
+}
+
+impl std::fmt::Debug for SealedDeposit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { send, key: _, ttl_seconds, body } = self;
+        f.debug_struct("SealedDeposit")
+            .field("send", send)
+            .field("ttl_seconds", ttl_seconds)
+            .field("bytes", &body.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// A queue of ours to be subscribed to; the network signs the claim for the connection.

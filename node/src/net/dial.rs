@@ -42,12 +42,22 @@ const RELAY_HEAD_START: Duration = Duration::from_millis(1_500);
 pub(super) struct DialId(u64);
 
 /// One way to a contact.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) enum Route {
     /// These addresses, all at once.
     Addresses(Vec<Multiaddr>),
     /// A circuit over this relay.
     Relay(RelayId),
+}
+
+impl std::fmt::Debug for Route {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            // Addresses locate people: logs get their number only.
+            Self::Addresses(addresses) => write!(f, "Addresses({})", addresses.len()),
+            Self::Relay(relay) => write!(f, "Relay({relay:?})"),
+        }
+    }
 }
 
 /// What the shell is to do.
@@ -75,7 +85,7 @@ pub(super) enum Want {
     Unreachable,
 }
 
-#[derive(Debug)]
+/// Without `Debug`, as all that holds it: addresses locate people.
 struct Entry {
     told: Vec<Multiaddr>,
     seen_on_lan: Vec<Multiaddr>,
@@ -84,7 +94,6 @@ struct Entry {
     attempt: Option<Attempt>,
 }
 
-#[derive(Debug)]
 struct Attempt {
     left: VecDeque<(Route, Duration)>,
     running: BTreeSet<DialId>,
@@ -93,7 +102,7 @@ struct Attempt {
 }
 
 /// Everybody who may be dialled, and the attempts under way.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Dialer {
     entries: BTreeMap<AccountId, Entry>,
     queue: VecDeque<AccountId>,

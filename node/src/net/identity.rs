@@ -217,3 +217,6 @@ impl IdentityLane {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

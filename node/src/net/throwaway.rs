@@ -61,7 +61,7 @@ const ATTACH_PAUSE: Duration = Duration::from_secs(5);
 /// Most relays known at a time: our own, or our contacts'. Others are not reachable.
 const MAX_LINKS: usize = 512;
 
-#[derive(Debug)]
+/// Without `Debug`: addresses are in it.
 struct Relay {
     peer: PeerId,
     addresses: Vec<Multiaddr>,

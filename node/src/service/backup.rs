@@ -14,7 +14,7 @@
 
 use crypto::Seed;
 use crypto::backup::BackupWriter;
-use protocol::chat::{Chat, Message};
+use protocol::chat::{Behind, Chat, Message};
 use protocol::ids::AccountId;
 use protocol::rekey::Rekey;
 use protocol::request::Request;
@@ -68,6 +68,8 @@ pub enum Row {
     Verification(Verification),
     /// Of which life a contact is.
     Pin(PinRecord),
+    /// What is still out of one's own words.
+    Behind(Behind),
 }
 
 impl Wire for Row {
@@ -87,6 +89,7 @@ impl std::fmt::Debug for Row {
             Self::End => "End",
             Self::Verification(_) => "Verification",
             Self::Pin(_) => "Pin",
+            Self::Behind(_) => "Behind",
         })
     }
 }
@@ -109,8 +112,15 @@ pub struct Cursor {
 }
 
 /// The trees that a backup has, in their order.
-const TREES: [Tree; 6] =
-    [Tree::Queue, Tree::Contact, Tree::Verification, Tree::Pin, Tree::Chat, Tree::Message];
+const TREES: [Tree; 7] = [
+    Tree::Queue,
+    Tree::Contact,
+    Tree::Verification,
+    Tree::Pin,
+    Tree::Chat,
+    Tree::Behind,
+    Tree::Message,
+];
 
 /// Begins a backup: its seal, the first bytes of the file, the first rows, and where to go on. Under the
 /// recovery phrase, unless another seed is given.
@@ -167,6 +177,7 @@ pub fn page(
         Verification => |row: Verification| Ok::<_, StoreError>(Row::Verification(row)),
         Pin => |row: PinRecord| Ok::<_, StoreError>(Row::Pin(row)),
         Chat => |chat: Chat| Ok::<_, StoreError>(Row::Chat(chat)),
+        Behind => |behind: Behind| Ok::<_, StoreError>(Row::Behind(behind)),
         Message => |message: Message| Ok::<_, StoreError>(Row::Message(message))
     );
     if let Some(from) = next {
@@ -261,11 +272,8 @@ pub fn apply(ctx: &mut Ctx<'_>, row: Row, generation: u64) -> Result<(), StoreEr
         }
         Row::Verification(row) => verification::put(ctx, &row),
         Row::Pin(row) => pin::put(ctx, &row),
-        Row::Chat(mut chat) => {
-            chat.gaps.asked = None;
-            chat.gaps.owed = None;
-            chat::put(ctx, &chat)
-        }
+        Row::Chat(chat) => chat::begin_anew(ctx, chat, generation),
+        Row::Behind(behind) => chat::put_behind(ctx, &behind),
         Row::Message(message) => chat::restore(ctx, &message),
     }
 }
@@ -294,7 +302,8 @@ pub fn belongs(me: &MeRecord, seed: &Seed) -> bool {
     me.seed().secret().ct_eq(seed.secret())
 }
 
-fn generation(ctx: &Ctx<'_>) -> Result<u64, StoreError> {
+/// The generation of this life; 0 for an account that was never restored.
+pub(super) fn generation(ctx: &Ctx<'_>) -> Result<u64, StoreError> {
     let row: Option<Generation> = ctx.get(&generation_key(ctx))?;
     Ok(row.map_or(0, |row| row.number))
 }

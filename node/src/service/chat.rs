@@ -1,5 +1,6 @@
 //! Conversations: writing and receiving; [`reading`] has the rest.
 
+mod gap;
 mod missing;
 mod reading;
 
@@ -13,8 +14,11 @@ use protocol::wire::Wire;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use self::gap::Gap;
+pub(super) use self::gap::on_time as ask_for_gaps;
 pub(super) use self::missing::{
-    add_unsent, ask, ask_again, on_missing, on_resent, on_time, on_yours, resume,
+    add_unsent, ask, ask_again, begin, begin_anew, on_given_up, on_missing, on_renewed, on_resent,
+    on_time, on_yours, put_behind, resume,
 };
 pub use self::reading::read;
 pub(super) use self::reading::{
@@ -238,6 +242,7 @@ pub(super) fn on_text(
         reading::reopen(ctx, &mut conversation, message.position)?;
     }
     put(ctx, &conversation)?;
+    gap::note(ctx, &conversation);
     add_message(ctx, &message)?;
     if let Some(seen) = ctx.state.seen.get_mut(&account) {
         seen.on_message();

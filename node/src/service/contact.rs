@@ -1,6 +1,5 @@
 //! Contacts: people who were accepted, and how to reach them.
 
-use protocol::chat::Chat;
 use protocol::contact::{Address, ContactCard, MAX_NAME, RelayHome, displayable_name};
 use protocol::envelope::Content;
 use protocol::ids::{AccountId, ChatId};
@@ -13,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{ErrorKind, NotFound, Refusal};
 use super::{
-    chat, outbox, pin, presence, profile, queue, registration, rekey, request, session,
+    backup, chat, outbox, pin, presence, profile, queue, registration, rekey, request, session,
     verification,
 };
 use crate::engine::{Ctx, Event, Failure};
@@ -126,7 +125,6 @@ pub fn all(ctx: &Ctx<'_>) -> Result<Vec<ContactRecord>, StoreError> {
 }
 
 /// What a new contact begins with.
-#[derive(Debug)]
 pub struct Origin {
     /// Their card.
     pub card: ContactCard,
@@ -134,6 +132,13 @@ pub struct Origin {
     pub via: Option<Kind>,
     /// The symbols of the handshake.
     pub symbols: Option<[u8; 6]>,
+}
+
+impl std::fmt::Debug for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { card, via, symbols: _ } = self;
+        f.debug_struct("Origin").field("card", card).field("via", via).finish_non_exhaustive()
+    }
 }
 
 /// Makes a contact and its conversation, or updates the card of one that is there.
@@ -163,8 +168,8 @@ pub fn add(ctx: &mut Ctx<'_>, account: AccountId, origin: Origin) -> Result<(), 
     // Whoever was removed and met again goes on where the conversation ended: what is new must
     // not sort before what is old.
     if chat::get(ctx, chat)?.is_none() {
-        let conversation = Chat::new(ctx.account.id, account, ctx.now);
-        chat::put(ctx, &conversation)?;
+        let generation = backup::generation(ctx)?;
+        chat::begin(ctx, account, generation)?;
     }
     pin::on_met(ctx, account)?;
     rekey::learn(ctx, account)?;

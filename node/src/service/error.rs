@@ -33,13 +33,23 @@ pub trait Refusal: std::error::Error {
     fn kind(&self) -> ErrorKind;
 }
 
-/// A refusal on its way to a client.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+/// A refusal on its way to a client. Its sentence may name somebody, so `Debug` leaves it out.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct ServiceError {
     code: &'static str,
     kind: ErrorKind,
     text: String,
+}
+
+impl std::fmt::Debug for ServiceError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { code, kind, text: _ } = self;
+        f.debug_struct("ServiceError")
+            .field("code", code)
+            .field("kind", kind)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ServiceError {

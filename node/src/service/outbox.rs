@@ -304,5 +304,8 @@ fn give_up(
             chat::with_delivery(ctx, message, |delivery| delivery.on_failed(now, why))?;
         }
     }
+    if parcels.iter().any(|each| each.class == Class::Control) {
+        chat::on_given_up(ctx, account, why == GivenUp::SessionBroken)?;
+    }
     Ok(())
 }

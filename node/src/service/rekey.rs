@@ -4,7 +4,7 @@ use crypto::session::Session;
 use protocol::ids::{AccountId, EnvelopeId};
 use protocol::outbox::{Class, Parcel};
 use protocol::rekey::{FIRST_PAUSE, GRACE, Heard, Me, Rekey};
-use protocol::time::{SECOND, Timestamp};
+use protocol::time::{HOUR, SECOND, Timestamp};
 
 use super::{chat, contact, outbox, pin, session};
 use crate::engine::Ctx;
@@ -12,6 +12,9 @@ use crate::store::{StoreError, Tree};
 
 /// Over so long, for each contact, the offers of a node that has lost all of its sessions are spread.
 const SPREAD: u64 = SECOND / 20;
+
+/// How often the offers of all contacts are looked through for those that are over.
+const FORGET_EVERY: u64 = HOUR;
 
 /// What came of a frame that no session opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,15 +33,29 @@ pub(super) fn start(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
     let contacts = contact::all(ctx)?;
     let spread = SPREAD * contacts.len() as u64;
     for record in contacts {
-        let mut rekey = get(ctx, record.account)?;
-        if rekey.forget_over(ctx.now) {
-            put(ctx, record.account, &rekey)?;
-        }
+        let rekey = get(ctx, record.account)?;
         if rekey.is_empty() {
             learn(ctx, record.account)?;
         } else if rekey.is_lost() {
             let at = ctx.now.plus(ctx.rng.next_u64() % spread);
             ctx.state.doubts.entry(record.account).or_default().be_certain(at);
+        }
+    }
+    Ok(())
+}
+
+/// The keys of offers that nobody may answer any more go, on their day.
+pub(super) fn forget_over(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
+    // A time that a clock put far into the future counts as come.
+    let at = ctx.state.forget_offers_at;
+    if ctx.now < at && at <= ctx.now.plus(FORGET_EVERY) {
+        return Ok(());
+    }
+    ctx.state.forget_offers_at = ctx.now.plus(FORGET_EVERY);
+    for record in contact::all(ctx)? {
+        let mut rekey = get(ctx, record.account)?;
+        if rekey.forget_over(ctx.now) {
+            put(ctx, record.account, &rekey)?;
         }
     }
     Ok(())
@@ -152,15 +169,16 @@ pub(super) fn on_unopened(
             tracing::info!(account = %account.short(), "re-keyed: they had lost the session");
             put(ctx, account, &rekey)?;
             let anew = pin::on_renewed(ctx, account, &cert)?;
-            renew(ctx, account, (session, anew), (Some(answer), None))?;
+            renew(ctx, account, (session, None, anew), (Some(answer), None))?;
             Ok(Outcome::Taken)
         }
-        Heard::Answered { session, cert } => {
+        Heard::Answered { session, offered_at, cert } => {
             tracing::info!(account = %account.short(), "re-keyed: they answered our offer");
             put(ctx, account, &rekey)?;
             let anew = pin::on_renewed(ctx, account, &cert)?;
             // What answered the life before is of no use to this one.
-            renew(ctx, account, (session, anew), (None, rekey.answer().filter(|_| !anew)))?;
+            let new = (session, Some(offered_at), anew);
+            renew(ctx, account, new, (None, rekey.answer().filter(|_| !anew)))?;
             Ok(Outcome::Taken)
         }
     }
@@ -213,21 +231,22 @@ fn offer(ctx: &mut Ctx<'_>, account: AccountId) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// There is a new session, with another life of theirs if `anew`: what waits is sealed anew on it, behind the
+/// There is a new session, of our offer made at `offered_at` or of theirs, with another life of theirs if `anew`: what waits is sealed anew on it, behind the
 /// answer that makes it theirs too.
 fn renew(
     ctx: &mut Ctx<'_>,
     account: AccountId,
-    (session, anew): (Session, bool),
+    (session, offered_at, anew): (Session, Option<Timestamp>, bool),
     (answer, earlier): (Option<Vec<u8>>, Option<EnvelopeId>),
 ) -> Result<(), StoreError> {
     let now = ctx.now;
     // An answer that crossed is still needed: with it they open what was sealed on its session.
     let waiting = outbox::clear(ctx, account, earlier);
     let sessions = ctx.sessions(account)?;
-    match anew {
-        true => sessions.begin_anew(session, now),
-        false => sessions.renew(session, now),
+    match offered_at {
+        _ if anew => sessions.begin_anew(session, now),
+        Some(offered_at) => sessions.renew_as_offered(session, offered_at, now),
+        None => sessions.renew(session, now),
     }
     ctx.state.doubts.remove(&account);
     if let Some(record) = contact::get(ctx, account)? {
@@ -242,6 +261,7 @@ fn renew(
     };
     let mut waiting: Vec<_> = waiting.into_iter().filter_map(message).collect();
     chat::add_unsent(ctx, account, &mut waiting)?;
+    chat::on_renewed(ctx, account, anew)?;
     chat::ask(ctx, account, &waiting)?;
     contact::send_card(ctx, account)?;
     for message in waiting {

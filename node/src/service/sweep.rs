@@ -3,7 +3,7 @@
 use protocol::ids::EnvelopeId;
 use protocol::time::{DAY, MINUTE};
 
-use super::{chat, invite, outbox, queue, request, session};
+use super::{chat, invite, outbox, queue, rekey, request, session};
 use crate::engine::{Ctx, JournalRow, MAX_JOURNAL_AGE, MAX_JOURNAL_EVENTS, journal};
 use crate::store::{Key, Order, StoreError, Tree};
 
@@ -28,6 +28,8 @@ pub(super) fn on_time(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
     request::expire(ctx)?;
     outbox::expire(ctx)?;
     queue::drain(ctx)?;
+    chat::ask_for_gaps(ctx)?;
+    rekey::forget_over(ctx)?;
     prune_journal(ctx)?;
     prune_seen(ctx)
 }

@@ -41,8 +41,8 @@ impl Wire for Verification {
     const LIMIT: usize = 64;
 }
 
-/// Why a code did not verify a contact. Nothing was changed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// Why a code did not verify a contact, who is named. Nothing was changed.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VerificationError {
     /// Something else was read.
     #[error(
@@ -64,6 +64,16 @@ pub enum VerificationError {
          person."
     )]
     AnotherReader(String),
+}
+
+impl std::fmt::Debug for VerificationError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::NotACode(_) => "NotACode(..)",
+            Self::AnotherPerson(_) => "AnotherPerson(..)",
+            Self::AnotherReader(_) => "AnotherReader(..)",
+        })
+    }
 }
 
 impl Refusal for VerificationError {

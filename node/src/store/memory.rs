@@ -8,9 +8,15 @@ use super::{Batch, Order, Row, Store, StoreError, Tree};
 type Trees = BTreeMap<(Tree, Vec<u8>), Vec<u8>>;
 
 /// Trees in memory.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct MemoryStore {
     trees: Mutex<Trees>,
+}
+
+impl std::fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MemoryStore(..)")
+    }
 }
 
 impl MemoryStore {

@@ -28,8 +28,8 @@ pub(super) const MAX_RECORD: usize = 128 * 1024;
 /// Rows by their stored keys; `None` is a deletion.
 pub(super) type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
-/// One commit.
-#[derive(Debug, Serialize, Deserialize)]
+/// One commit. Without `Debug`: nothing prints rows.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Record {
     changes: Vec<(ByteBuf, Option<ByteBuf>)>,
 }
@@ -61,11 +61,21 @@ pub(super) fn size(changes: &Changes) -> usize {
 }
 
 /// Changes over the rows.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Recent {
     changes: Changes,
     records: usize,
     bytes: usize,
+}
+
+impl std::fmt::Debug for Recent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { changes: _, records, bytes } = self;
+        f.debug_struct("Recent")
+            .field("records", records)
+            .field("bytes", bytes)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Recent {

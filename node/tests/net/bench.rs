@@ -44,7 +44,15 @@ impl Node {
 
     /// As [`start`](Self::start); without hole punching, circuits stay circuits.
     pub(crate) async fn start_with(name: &'static str, hole_punching: bool) -> Self {
-        let seed: Secret<32> = Secret::random(&mut rand::rng());
+        Self::start_as(name, Secret::random(&mut rand::rng()), hole_punching).await
+    }
+
+    /// As [`start`](Self::start), as this account.
+    pub(crate) async fn start_as(
+        name: &'static str,
+        seed: Secret<32>,
+        hole_punching: bool,
+    ) -> Self {
         let key = SigningKey::from_seed(&seed);
         let account = AccountId(*key.verifying_key().as_bytes());
         let (sender, events) = mpsc::channel(64);

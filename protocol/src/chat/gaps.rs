@@ -1,15 +1,18 @@
 //! What one side of a conversation has not got, and how it comes back from the other.
 //!
 //! 1. After a session was renewed, and when an answer is overdue, a node [asks](super::Chat::ask): up to
-//!    where it has everything of theirs, what beyond, and its own last message.
+//!    where it has everything of theirs, what beyond, and its own last message. It asks the
+//!    [same](super::Chat::missing) about a gap that stands.
 //! 2. The other [owes](Owed) what is missing of its own, and what it has of the asker's own words; it
 //!    sends both again, newest first, and says when that is [all](Resent).
-//! 3. One's own words that come back are marked: nobody but the contact says that they are one's own.
+//! 3. One's own words that come back after a renewal are marked: nobody but the contact says that they are
+//!    one's own. After a mere gap they are not taken: a contact can make one.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Author, Chat, Claimed, Delivered, Delivery, MAX_LAMPORT_JUMP, Message, Position};
 use crate::envelope::shown_time;
+use crate::ids::ChatId;
 use crate::time::{HOUR, Timestamp};
 use crate::wire::Wire;
 
@@ -19,6 +22,8 @@ pub const MAX_RUNS: usize = 32;
 pub const MAX_RESENT: u32 = 10_000;
 /// After so long an unanswered question is asked again.
 pub const ASK_AGAIN: u64 = HOUR;
+/// So many numbers each second of a life has: a later life begins above all that an earlier one gave.
+pub const NUMBERS_A_SECOND: u64 = 256;
 
 /// The first and the last of a run of sequence numbers.
 pub type Run = (u64, u64);
@@ -32,6 +37,20 @@ pub struct Gaps {
     pub asked: Option<Timestamp>,
     /// What they asked for.
     pub owed: Option<Owed>,
+}
+
+/// That words of mine may be missing. Held from the first question on until the other has said that it sent them all:
+/// they come newest first, so that the highest number here says nothing of those below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Behind {
+    /// Of which conversation.
+    pub chat: ChatId,
+    /// Up to this number all of mine are here.
+    pub mine: u64,
+}
+
+impl Wire for Behind {
+    const LIMIT: usize = 48;
 }
 
 /// Body of [`Content::Missing`](crate::envelope::Content::Missing): the asker's state.
@@ -71,38 +90,54 @@ pub struct Owed {
     pub before: Position,
     /// So many were looked at.
     pub looked_at: u32,
-    /// All of my own were looked at.
-    pub mine_done: bool,
-    /// All of theirs were.
-    pub theirs_done: bool,
+    /// Everything was.
+    pub looked_through: bool,
+    /// Some of it was given up on its way: to say that this was all would end a question that stands.
+    pub broken: bool,
 }
 
 impl Owed {
     /// The beginning of an answer.
     #[must_use]
     pub fn new(missing: Missing) -> Self {
-        Self { missing, before: Position::LAST, looked_at: 0, mine_done: false, theirs_done: false }
+        let before = Position::LAST;
+        Self { missing, before, looked_at: 0, looked_through: false, broken: false }
+    }
+
+    /// They ask again. What was looked at is on its way to them, unless they lack more than they said.
+    #[must_use]
+    pub fn asked_again(self, missing: Missing) -> Self {
+        if missing.mine == self.missing.mine && missing.yours >= self.missing.yours {
+            Self { missing, ..self }
+        } else {
+            Self::new(missing)
+        }
     }
 
     /// Looks at one more message, from the newest on. Returns whether it is to be sent again.
     pub fn look(&mut self, position: Position, seq: u64, mine: bool) -> bool {
         self.before = position;
         self.looked_at = self.looked_at.saturating_add(1);
-        let (known, done) = match mine {
-            true => (self.missing.yours, &mut self.mine_done),
-            false => (self.missing.mine, &mut self.theirs_done),
-        };
-        if seq <= known {
-            *done = true;
-            return false;
+        // Numbers do not rise with positions: a life that began from a backup speaks early, under late ones.
+        match mine {
+            true => {
+                let has = |run: &Run| (run.0..=run.1).contains(&seq);
+                seq > self.missing.yours && !self.missing.ahead.iter().any(has)
+            }
+            false => seq > self.missing.mine,
         }
-        !(mine && self.missing.ahead.iter().any(|run| (run.0..=run.1).contains(&seq)))
+    }
+
+    /// There is nothing more to be looked at.
+    #[must_use]
+    pub fn all_looked_at(self) -> Self {
+        Self { looked_through: true, ..self }
     }
 
     /// Whether there is nothing more to be looked at.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.mine_done && self.theirs_done || self.looked_at >= MAX_RESENT
+        self.looked_through || self.looked_at >= MAX_RESENT
     }
 }
 
@@ -147,11 +182,47 @@ impl Gaps {
 }
 
 impl Chat {
-    /// Asks for what is missing. `waiting` is the first of my messages that they cannot have.
-    pub fn ask(&mut self, waiting: Option<u64>, now: Timestamp) -> Missing {
+    /// Asks for what is missing. `waiting` is the first of my messages that they cannot have, `behind` what is still
+    /// out from questions before.
+    pub fn ask(&mut self, waiting: Option<u64>, behind: Option<Behind>, now: Timestamp) -> Missing {
         self.gaps.asked = Some(now);
-        let mine = waiting.map_or(self.my_seq, |seq| seq.saturating_sub(1).min(self.my_seq));
+        let whole = behind.map_or(self.my_seq, |behind| behind.mine.min(self.my_seq));
+        let mine = waiting.map_or(whole, |seq| seq.saturating_sub(1).min(whole));
         Missing { yours: self.their_seq, ahead: self.gaps.ahead.clone(), mine }
+    }
+
+    /// Whether a message of theirs has not come though a later one has.
+    #[must_use]
+    pub fn has_gap(&self) -> bool {
+        self.their_seq < self.their_highest_seq
+    }
+
+    /// What is missing of theirs, without a word about mine.
+    #[must_use]
+    pub fn missing(&self) -> Missing {
+        Missing { yours: self.their_seq, ahead: self.gaps.ahead.clone(), mine: self.my_seq }
+    }
+
+    /// They sent all that they had, and I had not asked for mine: what was missing of a gap is no more. Beyond what is
+    /// known of theirs it has no effect.
+    pub fn on_gap_resent(&mut self, resent: Resent) {
+        let known = resent.mine.min(self.their_highest_seq);
+        self.their_seq = self.gaps.join(self.their_seq.max(known));
+    }
+
+    /// The conversation is one of a backup, and the account's life of this generation (Unix seconds) begins: nothing was
+    /// asked in it, what those before said beyond the backup is missing, and the numbers that they gave are left out.
+    pub fn begin_anew(&mut self, generation: u64) -> Behind {
+        (self.gaps.asked, self.gaps.owed) = (None, None);
+        let behind = Behind { chat: self.id, mine: self.my_seq };
+        self.my_seq = self.my_seq.saturating_add(NUMBERS_A_SECOND);
+        self.number_from(generation);
+        behind
+    }
+
+    /// Numbers what is said from now on above all that earlier lives than this one gave.
+    pub fn number_from(&mut self, generation: u64) {
+        self.my_seq = self.my_seq.max(generation.saturating_mul(NUMBERS_A_SECOND));
     }
 
     /// A message of a backup is here: what comes next is numbered after it.
@@ -259,6 +330,21 @@ mod tests {
     }
 
     #[test]
+    fn who_is_asked_again_goes_on_unless_more_is_missing() {
+        let asked = |yours, mine| Missing { yours, ahead: Vec::new(), mine };
+        let mut owed = Owed::new(asked(3, 2));
+        owed.look(Position::FIRST, 9, true);
+        let again = |missing| owed.clone().asked_again(missing);
+        for same in [asked(3, 2), asked(9, 2)] {
+            assert_eq!(again(same.clone()), Owed { missing: same, ..owed.clone() });
+        }
+        for more in [asked(2, 2), asked(3, 1), asked(3, 3)] {
+            assert_eq!(again(more.clone()), Owed::new(more));
+        }
+        assert!(owed.clone().all_looked_at().is_done());
+    }
+
+    #[test]
     fn what_is_owed_is_what_they_have_not_got() {
         let missing = Missing { yours: 3, ahead: vec![(5, 6)], mine: 2 };
         let mut owed = Owed::new(missing);
@@ -267,7 +353,7 @@ mod tests {
         assert!(!look(6, true) && !look(5, true));
         assert!(look(4, false) && look(3, false) && look(4, true));
         assert!(!look(2, false) && !look(3, true));
-        assert!(owed.is_done());
-        assert_eq!(owed.looked_at, 9);
+        assert!(look(9, false) && look(9, true), "a late number may stand early");
+        assert_eq!((owed.looked_at, owed.is_done()), (11, false));
     }
 }

@@ -75,7 +75,7 @@ fn offered(heard: Heard) -> (Vec<u8>, Session, DeviceCert) {
 }
 
 fn answered(heard: Heard) -> (Session, DeviceCert) {
-    let Heard::Answered { session, cert } = heard else { panic!("no answer") };
+    let Heard::Answered { session, cert, .. } = heard else { panic!("no answer") };
     (session, cert)
 }
 
@@ -302,6 +302,33 @@ fn answers_wait_five_minutes_and_after_the_fifth_until_the_first_is_a_day_old() 
         assert_eq!(name(&ben.hear(&ada, &sixth, now)), "too soon");
     }
     assert_eq!(name(&ben.hear(&ada, &sixth, NOW.plus(DAY))), "offered");
+}
+
+#[test]
+fn another_life_is_answered_at_once_and_five_a_day_all_the_same() {
+    let [mut ada, mut ben] = two();
+    let mut held = Pin::default();
+    // All that is answered to one life is used up before.
+    for number in 1..=5 {
+        let offer = ada.numbered(number, &ben);
+        let at = NOW.minus((6 - number) * 5 * MINUTE);
+        assert_eq!(name(&ben.hear_holding(&held, &ada, &offer, at)), "offered");
+    }
+    held.renew(&ada.cert, NOW);
+    for life in 1..=5 {
+        ada.cert = ada.identity.primary_cert(FIRST_AGREEMENT_VERSION, NOW.seconds() + life, 0);
+        let offer = ada.numbered(10 + 2 * life, &ben);
+        assert_eq!(name(&ben.hear_holding(&held, &ada, &offer, NOW)), "offered", "{life}");
+        held.renew(&ada.cert, NOW);
+        let same_life = ada.numbered(10 + 2 * life + 1, &ben);
+        assert_eq!(name(&ben.hear_holding(&held, &ada, &same_life, NOW)), "too soon", "{life}");
+    }
+    ada.cert = ada.identity.primary_cert(FIRST_AGREEMENT_VERSION, NOW.seconds() + 6, 0);
+    let sixth = ada.numbered(30, &ben);
+    for now in [NOW, NOW.plus(DAY - 1)] {
+        assert_eq!(name(&ben.hear_holding(&held, &ada, &sixth, now)), "too soon");
+    }
+    assert_eq!(name(&ben.hear_holding(&held, &ada, &sixth, NOW.plus(DAY))), "offered");
 }
 
 #[test]

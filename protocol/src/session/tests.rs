@@ -162,6 +162,24 @@ fn a_renewal_replaces_what_was_not_made_in_the_ten_minutes_before_it() {
     }
 }
 
+/// However long ago that was.
+#[test]
+fn the_answer_to_an_offer_replaces_what_was_made_before_the_offer() {
+    let (made_at, now) = (NOW.plus(1), NOW.plus(DAY));
+    for (offered_at, now, kind) in [
+        (made_at.minus(1), now, Met),
+        (made_at, now, Met),
+        (made_at.plus(1), now, Replaced),
+        (made_at.plus(CROSSING), now, Replaced),
+        (made_at.minus(2), made_at.minus(1), Replaced),
+        (made_at.minus(2), made_at, Met),
+    ] {
+        let mut sides = met(1);
+        sides[0].renew_as_offered(end(2), offered_at, now);
+        assert_eq!(kinds(&sides[0]), [(2, Renewed), (1, kind)], "{offered_at:?}, {now:?}");
+    }
+}
+
 #[test]
 fn a_renewal_judges_each_session_by_itself_and_a_meeting_replaces_none() {
     let [mut ours, _] = met(1);
@@ -223,6 +241,20 @@ fn with_another_life_of_the_other_side_nothing_of_the_last_one_opens() {
     assert_eq!(kinds(&ours), [(5, Renewed)]);
     for frame in &late {
         assert_eq!(ours.open(frame, NOW.plus(4)), Err(OpenError::NotOpened));
+    }
+}
+
+#[test]
+fn when_another_life_is_met_the_meetings_of_the_ten_minutes_before_stay_and_nothing_else() {
+    for (apart, left) in [(CROSSING - 1, vec![3, 1]), (CROSSING, vec![3]), (CROSSING + 1, vec![3])]
+    {
+        let mut ours = Sessions::default();
+        ours.add(end(1), NOW);
+        // Younger than the last meeting of all, and no meeting.
+        ours.renew(end(2), NOW.plus(1));
+        ours.add(end(3), NOW.plus(apart));
+        ours.keep_latest_meetings();
+        assert_eq!(kinds(&ours), left.iter().map(|n| (*n, Met)).collect::<Vec<_>>(), "{apart}");
     }
 }
 

@@ -159,3 +159,26 @@ fn a_request_with_a_certificate_that_is_over_is_not_opened_and_claims_nothing() 
     assert_eq!(ask(START.minus(CERT_DOUBT).seconds()), Ok(()));
     assert_eq!(ask(START.minus(CERT_DOUBT).seconds() - 1), Err(ClaimError::NotOpened));
 }
+
+/// What could open a request goes with the code, from memory and from what is stored.
+#[test]
+fn a_code_that_was_taken_back_or_ran_out_leaves_no_keys() {
+    let (ada, ben) = (identity(1), identity(2));
+    for revoked in [true, false] {
+        let mut rng = StdRng::seed_from_u64(8);
+        let (mut invite, token) = mint(&ada, &mut rng);
+        let bundle = invite.bundle().unwrap().to_vec();
+        let ask = request(&ben, &token, &bundle, &mut rng);
+        let whole = encode(&invite).unwrap();
+        let late = invite.expires_at.plus(365 * 24 * 60 * MINUTE);
+        assert!(!invite.expire(invite.expires_at), "a request may still wait in the drop");
+        assert!(if revoked { invite.revoke() } else { invite.expire(late) });
+        assert!(invite.token().is_none() && invite.bundle().is_none());
+        let left = encode(&invite).unwrap();
+        // A signed prekey, a one-time prekey and a seed of ML-KEM are 128 bytes; the token and the bundle go as well.
+        assert!(left.len() + 128 + bundle.len() + token.as_bytes().len() <= whole.len());
+        let mut stored: Invite = decode(&left).unwrap();
+        let attempt = stored.open(&ada, &ask, Arrival::Direct, START).map(drop);
+        assert_eq!(attempt, Err(ClaimError::Taken));
+    }
+}

@@ -20,6 +20,8 @@ export class Node {
   constructor(world, { now = Date.now } = {}) {
     Object.assign(this, { world, now, cursor: 0, journal: [], tabs: new Set(), tokens: new Set(), logins: new Set(), keys: new Map(), calls: [], faults: [], build: BUILD });
     this.locked = false;
+    // What is known of a store that does not open.
+    this.damaged = null;
     this.peopleAnswer = true;
     this.framesUntilCode = 3;
   }
@@ -164,7 +166,13 @@ export const ROUTES = {
     node.locked = false;
     return [204];
   },
-  'GET /vault': (node) => [200, { locked: node.locked, has_passphrase: Boolean(node.passphrase) }],
+  'GET /vault': (node) => [200, { locked: node.locked, has_passphrase: Boolean(node.passphrase), damaged: node.damaged }],
+  'POST /vault/recover': (node) => {
+    if (!node.damaged) throw new Refusal(409, 'store_is_whole', 'Your messages open as they are. There is nothing to recover.');
+    const { copy_from: madeAt } = node.damaged;
+    node.damaged = null;
+    return [200, { made_at: madeAt, contacts: node.world.contacts.length, messages: 214 }];
+  },
   'POST /vault/lock': (node) => {
     node.locked = true;
     for (const tab of node.tabs) tab.drop();

@@ -74,6 +74,7 @@ async function api(node, request, response, url) {
     if (path !== '/session' || request.method !== 'POST') {
       if (!node.tokens.has(token)) throw new Refusal(401, 'unauthenticated', 'This browser’s session has ended. Run kith open for a fresh link.');
       if (node.locked && path !== '/vault/unlock') throw new Refusal(423, 'locked', 'Kith is locked.');
+      if (node.damaged && !path.startsWith('/vault')) throw new Refusal(423, 'store_damaged', 'Kith cannot open your messages.');
     }
     const { handler, id, route } = match(request.method, path);
     const type = request.headers['content-type'];

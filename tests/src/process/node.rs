@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-use super::{Process, Rest, binary};
+use super::{Process, Rest, Transport, binary};
 
 /// How a node is run.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub struct NodeOptions {
     pub relay: String,
     /// The port that it listens on for others; 0 for any.
     pub port: u16,
+    /// What it listens with.
+    pub transport: Transport,
     /// Most bytes that a file of it may have: a disk that is nearly full.
     pub room: Option<u64>,
 }
@@ -26,7 +28,8 @@ impl NodeOptions {
     /// With this relay, any port, and all the room there is.
     #[must_use]
     pub fn new(relay: &str) -> Self {
-        Self { log: "info,node=debug".to_owned(), relay: relay.to_owned(), port: 0, room: None }
+        let (log, relay) = ("info,node=debug".to_owned(), relay.to_owned());
+        Self { log, relay, port: 0, transport: Transport::Tcp, room: None }
     }
 }
 
@@ -137,7 +140,7 @@ impl NodeProcess {
         };
         command.arg("--data-dir").arg(self.data_dir()).args(["--log", &self.options.log]);
         command.args(["up", "--port", "0", "--no-lan", "--no-open"]);
-        command.args(["--listen", &format!("/ip4/127.0.0.1/tcp/{}", self.options.port)]);
+        command.args(["--listen", &self.options.transport.at(self.options.port)]);
         command.args(["--relay", &self.options.relay]);
         self.process = Some(Process::spawn(command, &self.name, &self.folder)?);
         Ok(())

@@ -1,6 +1,6 @@
 //! Ports that stay free while nobody listens on them.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 
 use rand::RngExt;
 
@@ -8,7 +8,7 @@ use rand::RngExt;
 /// and nobody's outgoing connection may have taken it.
 const PORTS: std::ops::Range<u16> = 10_000..20_000;
 
-/// A port of the loopback address that nobody listens on.
+/// A port of the loopback address that nobody listens on, neither over TCP nor over UDP.
 ///
 /// # Errors
 /// When none of many is free.
@@ -16,6 +16,9 @@ pub fn free_port() -> anyhow::Result<u16> {
     let mut rng = rand::rng();
     (0..100)
         .map(|_| rng.random_range(PORTS))
-        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .find(|port| {
+            let at = (Ipv4Addr::LOCALHOST, *port);
+            TcpListener::bind(at).is_ok() && UdpSocket::bind(at).is_ok()
+        })
         .ok_or_else(|| anyhow::anyhow!("no port of {PORTS:?} is free"))
 }

@@ -6,7 +6,7 @@ use anyhow::Context;
 use bootstrap::Config;
 use tokio::process::Command;
 
-use super::{Process, binary, free_port};
+use super::{Process, Transport, binary, free_port};
 
 /// How a relay is run.
 #[derive(Clone, Debug)]
@@ -15,11 +15,14 @@ pub struct RelayOptions {
     pub log: String,
     /// The port under which others reach it, when something stands in between.
     pub external_port: Option<u16>,
+    /// What it listens with.
+    pub transport: Transport,
 }
 
 impl Default for RelayOptions {
     fn default() -> Self {
-        Self { log: "info,bootstrap=debug".to_owned(), external_port: None }
+        let log = "info,bootstrap=debug".to_owned();
+        Self { log, external_port: None, transport: Transport::Tcp }
     }
 }
 
@@ -119,11 +122,11 @@ impl RelayProcess {
     }
 
     fn configure(&self) -> anyhow::Result<()> {
-        let tcp = |port: u16| format!("/ip4/127.0.0.1/tcp/{port}").parse();
+        let at = |port: u16| self.options.transport.at(port).parse();
         let mut config = Config::development(self.data_dir());
-        config.network.listen = vec![tcp(self.port)?];
+        config.network.listen = vec![at(self.port)?];
         if let Some(port) = self.options.external_port {
-            config.network.external_addresses = vec![tcp(port)?];
+            config.network.external_addresses = vec![at(port)?];
         }
         std::fs::write(self.folder.join("relay.toml"), toml::to_string(&config)?)?;
         Ok(())

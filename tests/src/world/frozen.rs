@@ -18,6 +18,17 @@ use protocol::time::Timestamp;
 use super::failing::FailingStore;
 use super::{Person, Who, World};
 
+/// What a frozen node left: its vault, opened, and the rows of its store.
+///
+/// # Panics
+/// When the text is none of a node.
+#[must_use]
+pub fn left_by(text: &str) -> (Vault, Batch) {
+    let frozen = Frozen::read(text).expect("a frozen node");
+    let vault = frozen.vault();
+    (vault, frozen.rows)
+}
+
 impl World {
     /// A person's node as text. Their node goes on.
     ///
@@ -52,8 +63,7 @@ impl World {
         if self.now() < frozen.at {
             self.network.advance_to(frozen.at);
         }
-        let device_key = Secret::from_slice(&frozen.device_key).expect("32 bytes");
-        let vault = Vault::open(&frozen.key_file, Unlock::DeviceKey(&device_key)).expect("a vault");
+        let (device_key, vault) = (frozen.device_key(), frozen.vault());
         let store = Arc::new(FailingStore::default());
         store.commit(frozen.rows).expect("memory takes it");
         let who = self.join(Person::on(name, store, vault, device_key));
@@ -68,6 +78,7 @@ impl World {
     pub fn put_back(&mut self, who: Who, text: &str) {
         let frozen = Frozen::read(text).expect("a frozen node");
         self.stop(who);
+        let (device_key, vault) = (frozen.device_key(), frozen.vault());
         let store = &self.people[who.0].store;
         let mut rows = Batch::default();
         for tree in Tree::ALL {
@@ -77,9 +88,7 @@ impl World {
         }
         rows.writes.extend(frozen.rows.writes);
         store.commit(rows).expect("memory takes it");
-        let device_key = Secret::from_slice(&frozen.device_key).expect("32 bytes");
-        let unlock = Unlock::DeviceKey(&device_key);
-        self.people[who.0].vault = Vault::open(&frozen.key_file, unlock).expect("a vault");
+        self.people[who.0].vault = vault;
         self.people[who.0].device_key = device_key;
         self.start(who);
     }
@@ -94,6 +103,15 @@ struct Frozen {
 }
 
 impl Frozen {
+    fn device_key(&self) -> Secret<32> {
+        Secret::from_slice(&self.device_key).expect("32 bytes")
+    }
+
+    fn vault(&self) -> Vault {
+        let device_key = self.device_key();
+        Vault::open(&self.key_file, Unlock::DeviceKey(&device_key)).expect("a vault")
+    }
+
     fn read(text: &str) -> Option<Self> {
         let hex = |word: &str| HEXLOWER.decode(word.as_bytes()).ok();
         let mut frozen = Self::default();

@@ -103,6 +103,25 @@ impl Relay {
         self.admitted.clear();
     }
 
+    /// The drops that it keeps, and the bundle beside each.
+    #[must_use]
+    pub fn drops(&self) -> Vec<(QueueId, Vec<u8>)> {
+        self.store.bundles.iter().map(|(receive, bundle)| (*receive, bundle.clone())).collect()
+    }
+
+    /// Takes everything that waits for anybody, for good.
+    pub fn take_items(&mut self) -> Vec<Item> {
+        let items = std::mem::take(&mut self.store.items).into_iter();
+        items
+            .map(|((receive, seq), item)| Item {
+                receive,
+                seq,
+                deposited_at: item.deposited_at,
+                body: item.body,
+            })
+            .collect()
+    }
+
     /// Items that wait, of all queues.
     #[must_use]
     pub fn waiting(&self) -> usize {

@@ -38,6 +38,21 @@ impl World {
         Saved { file, seed }
     }
 
+    /// Everything lasting that a person's node keeps, as it is before it is sealed.
+    ///
+    /// # Panics
+    /// When their store cannot be read.
+    pub fn kept(&mut self, who: Who) -> Vec<u8> {
+        let (_, _, first) = self.look(who, |ctx| Ok(backup::begin(ctx, None)?));
+        let (mut kept, mut next) = (Vec::new(), Some(first));
+        while let Some(cursor) = next {
+            let (rows, following) = self.look(who, move |ctx| Ok(backup::page(ctx, &cursor)?));
+            kept.extend_from_slice(&rows);
+            next = following;
+        }
+        kept
+    }
+
     /// Ends a person's node for good, and starts one on a new computer from a backup. What their folder held is
     /// gone; so is the count of its commits.
     ///

@@ -163,6 +163,9 @@ impl World {
 
     fn envelope(&mut self, who: Who, ticket: Ticket, to: AccountId, request: EnvelopeRequest) {
         let net = &self.people[who.0].net;
+        if matches!(request, EnvelopeRequest::Ephemeral { .. }) {
+            self.ephemerals.push((who, to));
+        }
         let purpose = match &request {
             EnvelopeRequest::Ephemeral { .. } if !net.connected.contains(&to) => {
                 let result = Err(NetFailure::Unreachable);

@@ -2,7 +2,8 @@
 //! the wire.
 //!
 //! 1. Two people with memorable names, identifiers and texts meet and write, directly, over the
-//!    relay's circuit and through its mailbox; every TCP connection passes a recording proxy.
+//!    relay's circuit and through its mailbox; every connection passes a recording proxy, all of
+//!    it once over TCP and once over QUIC.
 //! 2. Their nodes and the relay log everything that they ever do (`trace`).
 //! 3. What was planted, and every secret that the test can know, is looked for in all of it, in
 //!    every form that bytes take when somebody prints them.
@@ -14,14 +15,15 @@
 //! * Standard error of a relay with the console driver shows one-time codes to its operator,
 //!   beside a masked address.
 
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crypto::{Identity, Secret, Seed, Token, Unlock, Vault};
 use kith_tests::process::{
-    Finding, NodeOptions, NodeProcess, Proxy, RelayOptions, RelayProcess, Rest, Scanner, arrived,
-    free_port, introduce, state,
+    Finding, NodeOptions, NodeProcess, Proxy, RelayOptions, RelayProcess, Rest, SOURCE, Scanner,
+    Transport, arrived, free_port, introduce, state,
 };
 use node::api::dto::{Contact, DeliveryState, Items, LoginLink, ReachPath, SessionToken};
 use node::store::{SealedStore, SledStore, Tree};
@@ -51,6 +53,7 @@ fn planted(what: &str) -> &'static str {
 
 /// Two nodes and a relay with a recording proxy before each.
 struct Watched {
+    transport: Transport,
     folder: PathBuf,
     relay: RelayProcess,
     ada: NodeProcess,
@@ -59,17 +62,19 @@ struct Watched {
 }
 
 impl Watched {
-    async fn start(folder: &Path) -> Self {
+    async fn start(folder: &Path, transport: Transport) -> Self {
         let outside = free_port().unwrap();
-        let options = RelayOptions { log: "trace".to_owned(), external_port: Some(outside) };
+        let log = "trace".to_owned();
+        let options = RelayOptions { log, external_port: Some(outside), transport };
         let relay = RelayProcess::start(folder, options).await.unwrap();
-        let wire = Proxy::start(outside, relay.port()).await.unwrap();
+        let wire = Proxy::start(transport, outside, relay.port()).await.unwrap();
         let id = relay.address().rsplit("/p2p/").next().unwrap();
-        let address = format!("/ip4/127.0.0.1/tcp/{outside}/p2p/{id}");
+        let address = format!("{}/p2p/{id}", transport.at(outside));
         let node = async |name: &str| {
             let mut options = NodeOptions::new(&address);
             options.log = "trace".to_owned();
             options.port = free_port().unwrap();
+            options.transport = transport;
             NodeProcess::start(folder, name, options).await.unwrap()
         };
         let (ada, ben) = (node("ada").await, node("ben").await);
@@ -77,7 +82,7 @@ impl Watched {
         ada.rest().register(&address, &phone, planted("Ada's name")).await.unwrap();
         let mail = planted("Ben's e-mail address");
         ben.rest().register(&address, mail, planted("Ben's name")).await.unwrap();
-        Self { folder: folder.to_owned(), relay, ada, ben, wires: vec![wire] }
+        Self { transport, folder: folder.to_owned(), relay, ada, ben, wires: vec![wire] }
     }
 
     /// Both come back at other ports, with a proxy where the other one remembers them.
@@ -85,7 +90,7 @@ impl Watched {
         for node in [&mut self.ada, &mut self.ben] {
             let (before, after) = (node.options.port, free_port().unwrap());
             node.stop().await.unwrap();
-            self.wires.push(Proxy::start(before, after).await.unwrap());
+            self.wires.push(Proxy::start(self.transport, before, after).await.unwrap());
             node.options.port = after;
             node.restart().await.unwrap();
         }
@@ -110,8 +115,8 @@ impl Watched {
     }
 }
 
-/// The seed of the account in a stopped node's folder, read on a copy.
-fn account_seed(data_dir: &Path) -> Secret<32> {
+/// A row of a stopped node's store, opened, of a copy.
+fn row(data_dir: &Path, tree: Tree, id: &[u8]) -> Vec<u8> {
     let copy = tempfile::tempdir().unwrap();
     copy_folder(&data_dir.join("store"), &copy.path().join("store"));
     let device_key = Secret::from_slice(&fs::read(data_dir.join("device.key")).unwrap()).unwrap();
@@ -119,9 +124,53 @@ fn account_seed(data_dir: &Path) -> Secret<32> {
     let vault = Vault::open(&key_file, Unlock::DeviceKey(&device_key)).unwrap();
     let store = SledStore::open(&copy.path().join("store")).unwrap();
     let store = SealedStore::new(Arc::new(store), &vault);
-    let me = store.get_bytes(&store.key(Tree::Meta, b"me", &[])).unwrap().unwrap();
-    // The record begins with the seed.
-    Secret::from_slice(&me[..32]).unwrap()
+    store.get_bytes(&store.key(tree, id, &[])).unwrap().unwrap().to_vec()
+}
+
+/// The seed of the account in a stopped node's folder.
+pub(crate) fn account_seed(data_dir: &Path) -> Secret<32> {
+    // The record begins with its version and the seed.
+    Secret::from_slice(&row(data_dir, Tree::Meta, b"me")[1..33]).unwrap()
+}
+
+fn identity(seed: &Secret<32>) -> Identity {
+    Identity::from_seed(&Seed::from_secret(seed.duplicate()))
+}
+
+/// A file under `folder` that has sixteen bytes of `state` which are not next to nothing, and no part of what
+/// is `public`.
+fn shared(folder: &Path, state: &[u8], public: &[[u8; 32]]) -> Option<PathBuf> {
+    let varied = |bytes: &[u8]| bytes.iter().collect::<BTreeSet<_>>().len() > 8;
+    let told = |bytes: &[u8]| {
+        // Also where half of it is a public key, beside a number.
+        bytes.windows(4).any(|part| public.iter().any(|key| key.windows(4).any(|of| of == part)))
+    };
+    let parts: HashSet<&[u8]> =
+        state.windows(16).filter(|part| varied(part) && !told(part)).collect();
+    assert!(parts.len() > 200, "{} is no state of a session", parts.len());
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if fs::read(&path).unwrap().windows(16).any(|part| parts.contains(part)) {
+                return Some(path);
+            }
+        }
+    }
+    None
+}
+
+/// Whether a file under `folder` has these bytes.
+fn has(folder: &Path, bytes: &[u8]) -> bool {
+    fs::read_dir(folder).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => has(&path, bytes),
+            false => fs::read(&path).unwrap().windows(bytes.len()).any(|part| part == bytes),
+        }
+    })
 }
 
 fn copy_folder(from: &Path, to: &Path) {
@@ -166,12 +215,22 @@ async fn say_all(rest: &Rest, chat: &str, text: &str, count: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_that_people_say_or_that_opens_it_is_in_a_log_a_store_a_relay_or_on_the_wire() {
+    looked_through(Transport::Tcp).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_quic_too_nothing_that_people_say_or_that_opens_it_is_anywhere() {
+    looked_through(Transport::Quic).await;
+}
+
+async fn looked_through(transport: Transport) {
     let folder = tempfile::tempdir().unwrap();
     let mut scanner = Scanner::default();
     for (what, text) in PLANTED {
         scanner.plant(what, text.as_bytes());
     }
-    let mut town = Watched::start(folder.path()).await;
+    scanner.plant("where the two are", SOURCE.to_string().as_bytes());
+    let mut town = Watched::start(folder.path(), transport).await;
 
     // A code that stays open, and the one that they meet with.
     let open = town.ada.rest().invite(planted("an invite's label")).await.unwrap();
@@ -196,6 +255,16 @@ async fn nothing_that_people_say_or_that_opens_it_is_in_a_log_a_store_a_relay_or
     let held = |message: &_| state(message) == Some(DeliveryState::Custody);
     town.ada.rest().until_last(&at_ada, 10, "custody", held).await.unwrap();
     assert_eq!(town.findings(&scanner), [], "while the relay holds what was said");
+    // The session that opens what waits there, and where its people are.
+    let adas = *Token::parse(open.text.as_deref().unwrap()).unwrap().account().as_bytes();
+    let bens = identity(&account_seed(&town.ben.data_dir()));
+    let session = row(&town.ben.data_dir(), Tree::Session, &adas);
+    let public = [adas, *bens.account().as_bytes()];
+    let relay = town.relay.data_dir();
+    assert_eq!(shared(&relay, &session, &public), None, "keys of a session");
+    // (What a key shares with the one before it is not written out twice.)
+    assert!(public.iter().all(|account| has(&relay, &account[8..])), "it looks in the right place");
+    assert!(!has(&relay, &SOURCE.octets()), "an address of somebody");
     town.ben.restart().await.unwrap();
     town.ada.rest().until_last(&at_ada, 10, "delivery from custody", arrived).await.unwrap();
 
@@ -216,7 +285,7 @@ async fn nothing_that_people_say_or_that_opens_it_is_in_a_log_a_store_a_relay_or
     town.ben.stop().await.unwrap();
     for node in [&town.ada, &town.ben] {
         let seed = account_seed(&node.data_dir());
-        let identity = Identity::from_seed(&Seed::from_secret(Secret::from_bytes(*seed.expose())));
+        let identity = identity(&seed);
         scanner.plant("an account's seed", seed.expose());
         scanner.plant("an account's signing key", identity.signing_seed().expose());
         scanner.plant("a device key", &fs::read(node.data_dir().join("device.key")).unwrap());

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Instant;
 
-use kith_tests::process::{NodeOptions, NodeProcess, Pair, Refused, Rest, arrived};
+use kith_tests::process::{NodeOptions, NodeProcess, Pair, Refused, Rest, arrived, state};
 use reqwest::Method;
 
-use node::api::dto::{Contact, Items, Me, Message, Request, RequestState, Restored};
+use node::api::dto::{Contact, DeliveryState, Items, Me, Message, Request, RequestState, Restored};
 
 async fn texts(rest: &Rest, chat: &str) -> Vec<String> {
     let messages = rest.messages(chat).await.unwrap();
@@ -136,6 +136,44 @@ async fn a_backup_in_a_new_folder_re_keys_by_itself_and_gets_back_what_was_misse
     say((&ben, &at_ben), "and back").await;
     old_codes_are_void(&pair, &ada, folder.path(), [&code_before, &code_after]).await;
     restored.stop().await.unwrap();
+    pair.ben.stop().await.unwrap();
+}
+
+/// Ben's computer is off while Ada begins anew, and then on: the relay is all that they have in common by then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contact_who_was_off_meanwhile_is_re_keyed_when_they_are_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut pair = Pair::meet(folder.path()).await.unwrap();
+    let (at_ada, at_ben) = (pair.at_ada.clone(), pair.at_ben.clone());
+    let [adas, bens] = before(0);
+    say((pair.ada.rest(), &at_ada), &adas).await;
+    say((pair.ben.rest(), &at_ben), &bens).await;
+    let file = folder.path().join("ada.backup");
+    let (file, words) = (file.to_str().unwrap(), phrase(&pair.ada).await);
+    pair.ada.command(&["backup", file], "").await.unwrap().unwrap();
+    let [adas, bens] = after(0);
+    say((pair.ada.rest(), &at_ada), &adas).await;
+    say((pair.ben.rest(), &at_ben), &bens).await;
+    pair.ada.kill().await.unwrap();
+    pair.ben.rest().say(&at_ben, "Ben, while Ada was gone").await.unwrap();
+    let held = |message: &Message| state(message) == Some(DeliveryState::Custody);
+    pair.ben.rest().until_last(&at_ben, 1, "custody", held).await.unwrap();
+    pair.ben.stop().await.unwrap();
+
+    let options = NodeOptions::new(pair.relay.address());
+    let mut new = NodeProcess::new(folder.path(), "new-computer", options);
+    new.command(&["restore", file], &words).await.unwrap().unwrap();
+    new.restart().await.unwrap();
+    let ada = new.rest().clone();
+    let chat = ada.chat().await.unwrap().id;
+    ada.say(&chat, "Ada, on the new computer").await.unwrap();
+    assert_eq!(texts(&ada, &chat).await.len(), 3, "nobody was there to send anything");
+    pair.ben.restart().await.unwrap();
+    let all = whole(&ada, &chat, 6).await;
+    assert_eq!(all.iter().filter(|message| message.recovered).count(), 1);
+    assert_eq!(texts(&ada, &chat).await, texts(pair.ben.rest(), &at_ben).await);
+    assert_eq!(pair.ben.rest().contact().await.unwrap().began_anew.len(), 1);
+    new.stop().await.unwrap();
     pair.ben.stop().await.unwrap();
 }
 

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kith_tests::process::{NodeProcess, Pair, Rest, arrived};
+use kith_tests::process::{NodeProcess, Pair, Refused, Rest, arrived};
+use node::api::dto::{Damaged, Restored, Status, VaultState};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use serde_json::json;
 
 use super::setting;
 
@@ -152,6 +154,11 @@ impl Killed {
         let before = contents(&self.store);
         self.node.launch().unwrap();
         match self.node.ready().await {
+            Ok(()) if damage(&self.node).await.is_some() => {
+                assert!(contents(&self.store) == before, "{what}: the files were changed");
+                self.node.kill().await.unwrap();
+                true
+            }
             Ok(()) => {
                 let there = self.node.rest().messages(&self.chat).await.unwrap();
                 let there: Vec<String> = there.into_iter().map(|message| message.text).collect();
@@ -205,6 +212,11 @@ async fn a_damaged_store_is_refused_with_a_clear_message_and_left_as_it_is() {
     assert!(!killed.refuses("none").await, "the whole store opens");
 }
 
+/// What the node says is wrong with its messages.
+async fn damage(node: &NodeProcess) -> Option<Damaged> {
+    node.rest().get::<VaultState>("/vault").await.unwrap().damaged
+}
+
 /// Waits until the node has made a copy of everything beside its store.
 async fn copied(node: &NodeProcess) {
     let file = node.data_dir().join("rolling.backup");
@@ -231,17 +243,25 @@ async fn a_damaged_store_is_put_aside_and_the_copy_beside_it_goes_on() {
     ada.stop().await.unwrap();
     let refused = recover(ada).await.unwrap_err();
     assert!(refused.contains("othing is wrong with the store"), "{refused}");
-    let (what, damage) = DAMAGES[0];
-    damage(&ada.data_dir().join("store"));
+    let (what, go_wrong) = DAMAGES[0];
+    go_wrong(&ada.data_dir().join("store"));
     let damaged = contents(&ada.data_dir().join("store"));
-    ada.launch().unwrap();
-    let error = ada.ready().await.unwrap_err().to_string();
-    assert!(error.contains("kith recover"), "{what}: {error}");
+    // It starts, says what is wrong, and changes nothing until somebody decides.
+    ada.restart().await.unwrap();
+    let found = damage(ada).await.expect(what);
+    assert!(found.why.contains("damaged"), "{}", found.why);
+    let closed = ada.rest().get::<Status>("/status").await.unwrap_err();
+    let closed = closed.downcast::<Refused>().unwrap();
+    assert_eq!((closed.status.as_u16(), closed.code.as_str()), (423, "store_damaged"));
+    assert!(recover(ada).await.unwrap_err().contains("Stop it first"));
+    assert_eq!(contents(&ada.data_dir().join("store")), damaged, "it was left as it was");
+    ada.stop().await.unwrap();
 
-    // A recovery that was broken off is begun anew, and no node starts meanwhile.
+    // A recovery that was broken off is begun anew, and no engine starts meanwhile.
     fs::create_dir(ada.data_dir().join(".recovering")).unwrap();
-    ada.launch().unwrap();
-    assert!(ada.ready().await.unwrap_err().to_string().contains("Run it again"));
+    ada.restart().await.unwrap();
+    assert!(damage(ada).await.unwrap().why.contains("broken off"));
+    ada.stop().await.unwrap();
     let told = recover(ada).await.unwrap();
     assert!(told.contains("1 contacts"), "{told}");
     let aside = fs::read_dir(ada.data_dir()).unwrap().map(|entry| entry.unwrap().path());
@@ -264,9 +284,20 @@ async fn a_damaged_store_is_put_aside_and_the_copy_beside_it_goes_on() {
     pair.ada.stop().await.unwrap();
     // Without its store, it does not begin as somebody new.
     fs::rename(pair.ada.data_dir().join("store"), pair.ada.data_dir().join("lost")).unwrap();
-    pair.ada.launch().unwrap();
-    let error = pair.ada.ready().await.unwrap_err().to_string();
-    assert!(error.contains("it is missing") && error.contains("kith recover"), "{error}");
+    pair.ada.restart().await.unwrap();
+    assert!(damage(&pair.ada).await.unwrap().why.contains("it is missing"));
     assert!(!pair.ada.data_dir().join("store").exists());
+    // In the browser it is one button.
+    let none = pair.ben.rest().post::<Restored>("/vault/recover", &json!({})).await;
+    assert_eq!(none.unwrap_err().downcast::<Refused>().unwrap().code, "store_is_whole");
+    let back: Restored = pair.ada.rest().post("/vault/recover", &json!({})).await.unwrap();
+    assert_eq!(back.contacts, 1);
+    assert!(damage(&pair.ada).await.is_none());
+    let whole = async |rest: &Rest| {
+        let messages = rest.messages(&pair.at_ada).await?;
+        Ok((messages.len() == 4).then_some(()))
+    };
+    pair.ada.rest().until("everything once more", whole).await.unwrap();
+    pair.ada.stop().await.unwrap();
     pair.ben.stop().await.unwrap();
 }

@@ -12,7 +12,7 @@ use protocol::ids::{EnvelopeId, MessageId, QueueId, RelayId};
 use protocol::mailbox::proof::custody;
 use protocol::mailbox::wire::Item;
 use protocol::receipt::DeliveryReceipt;
-use protocol::time::{DAY, Timestamp};
+use protocol::time::{DAY, HOUR, MINUTE, Timestamp};
 use protocol::wire::envelope::{EnvelopeRequest, EnvelopeResponse, MAX_FRAMES};
 use service::session::Outgoing;
 
@@ -118,6 +118,47 @@ fn nobody_puts_words_into_the_mouth_of_somebody_who_lost_nothing() {
     w.run_for(DAY);
     assert_eq!(w.frames(), before, "Ada's node is busy for ever");
     assert_eq!(w.texts(ben, ada), ["mine"]);
+}
+
+/// A contact leaves a gap in the numbers of what they say. Ada asks for it, with ever longer pauses, and takes
+/// nothing of it that is said to be hers.
+#[test]
+fn whoever_makes_a_gap_is_asked_for_it_and_gets_no_words_into_ada_s_mouth() {
+    let mut w = World::seeded(42);
+    let (ada, ben) = w.contacts("ada", "ben");
+    let content = Content::Text(Text { text: "the ninth".into() });
+    let (message, at) = (Some(MessageId([9; 16])), None);
+    let gap = Outgoing { message, seq: 9, lamport: 9, at, content };
+    let frame = sealed(&mut w, ben, ada, gap);
+    w.inject(ben, ada, deliver(vec![frame]));
+    w.cut(ben);
+    let before = w.frames();
+    w.run_for(HOUR - MINUTE);
+    assert_eq!(w.frames(), before, "what is late is given its time");
+    let asked = |w: &mut World| {
+        let chat = w.chat(ada, ben);
+        w.look(ada, move |ctx| Ok(service::chat::get(ctx, chat)?)).unwrap().gaps.asked
+    };
+    w.run_for(3 * MINUTE);
+    assert!(w.frames() > before, "nobody asks");
+    assert_eq!(asked(&mut w), None, "her own words are not asked for");
+    let yours = Outgoing {
+        message: Some(MessageId([8; 16])),
+        seq: 1,
+        lamport: 1,
+        at: None,
+        content: Content::Yours(Text { text: "I owe Ben a thousand".into() }),
+    };
+    let frame = sealed(&mut w, ben, ada, yours);
+    w.inject(ben, ada, deliver(vec![frame]));
+    assert_eq!(w.texts(ada, ben), ["the ninth"]);
+    // Nor is she busy for ever: the pauses double up to a day.
+    w.heal(ben);
+    w.settle();
+    let before = w.frames();
+    w.run_for(10 * DAY);
+    assert!(w.frames() - before < 60, "{} frames in ten days", w.frames() - before);
+    assert_eq!(w.texts(ada, ben), ["the ninth"]);
 }
 
 #[test]

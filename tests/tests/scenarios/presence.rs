@@ -101,4 +101,9 @@ fn nobody_but_contacts_learns_who_is_here() {
     w.settle();
     stay(&mut w, ada, MINUTE);
     assert!(!is_here(&mut w, ben, ada), "a request that waits sees nothing");
+    assert_eq!(w.told_presence(ada, ben), 0, "nor is it told, whatever his program would show");
+    w.accept(ada, ben).unwrap();
+    w.settle();
+    stay(&mut w, ada, MINUTE);
+    assert!(w.told_presence(ada, ben) > 0 && is_here(&mut w, ben, ada));
 }

@@ -1,8 +1,8 @@
 //! People who begin anew from a backup, and copies of theirs that should not run any more.
 
 use kith_tests::world::{Fails, Who, World};
-use node::service::pin;
-use protocol::time::{HOUR, SECOND};
+use node::service::{chat, pin};
+use protocol::time::{HOUR, MINUTE, SECOND};
 
 use crate::failing::at_every_commit;
 use crate::rekeying::{after, all_delivered, talk};
@@ -46,6 +46,138 @@ fn somebody_who_begins_anew_is_seen_to_and_goes_on_with_everybody() {
 }
 
 #[test]
+fn whoever_restores_twice_in_a_minute_is_back_at_once_both_times() {
+    let mut w = World::seeded(405);
+    let (ada, ben) = w.contacts("ada", "ben");
+    talk(&mut w, ada, ben, 2, "before");
+    let older = w.back_up(ada);
+    talk(&mut w, ada, ben, 2, "since");
+    w.run_for(HOUR);
+    // The wrong one, and then the one before it.
+    let newer = w.back_up(ada);
+    for (saved, life) in [(newer, 1), (older, 2)] {
+        w.restore(ada, &saved);
+        let back = |w: &mut World| w.texts(ada, ben).len() == 8 && lives(w, ben, ada) == life;
+        assert!(w.run_until(2 * MINUTE, back), "{life}: {:?}", w.texts(ada, ben));
+    }
+}
+
+/// Her words come back newest first. The highest of them is there when she loses everything again, from a backup that
+/// was made meanwhile.
+#[test]
+fn words_of_ones_own_that_were_still_out_are_asked_for_again() {
+    let mut w = World::seeded(406);
+    let (ada, ben) = w.contacts("ada", "ben");
+    talk(&mut w, ada, ben, 2, "before");
+    let older = w.back_up(ada);
+    let (known, lost) = (4, 300);
+    for n in 0..lost {
+        w.say(ada, ben, &format!("own {n}")).unwrap();
+        w.run_for(SECOND);
+    }
+    assert!(w.run_until(HOUR, |w| all_delivered(w, ada, ben)));
+    w.restore(ada, &older);
+    while w.texts(ada, ben).len() == known {
+        w.run_for(5);
+    }
+    let there = w.texts(ada, ben).len();
+    assert!(there < known + lost, "all at once: this shows nothing");
+    let meanwhile = w.back_up(ada);
+    w.restore(ada, &meanwhile);
+    let back = |w: &mut World| w.texts(ada, ben).len() == known + lost;
+    assert!(w.run_until(6 * HOUR, back), "{} of {lost}, {there} before", w.texts(ada, ben).len());
+    assert_eq!(w.texts(ada, ben), w.texts(ben, ada));
+}
+
+/// Numbers that she gave in the life before are not given again: Ben, who knows them, would not miss what is new.
+#[test]
+fn what_is_said_after_a_restore_is_missed_by_whoever_loses_it_in_turn() {
+    let mut w = World::seeded(408);
+    let (ada, ben) = w.contacts("ada", "ben");
+    talk(&mut w, ada, ben, 2, "before");
+    let adas = w.back_up(ada);
+    for n in 0..6 {
+        w.say(ada, ben, &format!("forgotten {n}")).unwrap();
+    }
+    assert!(w.run_until(HOUR, |w| all_delivered(w, ada, ben)));
+    // His own words stand behind all that is to come.
+    for n in 0..3 {
+        w.say(ben, ada, &format!("his {n}")).unwrap();
+        w.run_for(SECOND);
+    }
+    assert!(w.run_until(HOUR, |w| all_delivered(w, ben, ada)));
+    let bens = w.back_up(ben);
+    // The second life says as much as the first; the third begins from the same backup, and gets to know it late.
+    for life in 2..=3 {
+        w.restore(ada, &adas);
+        for n in 0..3 {
+            w.say(ada, ben, &format!("new {n} of life {life}")).unwrap();
+        }
+        assert!(w.run_until(HOUR, |w| all_delivered(w, ada, ben)));
+    }
+    let all = 4 + 6 + 3 + 2 * 3;
+    assert!(w.run_until(HOUR, |w| w.texts(ben, ada).len() == all && all_delivered(w, ada, ben)));
+    w.restore(ben, &bens);
+    assert!(w.run_until(HOUR, |w| w.texts(ben, ada).len() == all), "{:?}", w.texts(ben, ada));
+    assert_eq!(w.texts(ada, ben), w.texts(ben, ada));
+}
+
+/// Her backup is older than their first meeting: nothing of the conversation is in it.
+#[test]
+fn whoever_is_met_anew_in_a_later_life_gives_everything_back_and_misses_nothing() {
+    let mut w = World::seeded(411);
+    let (ada, ben) = (w.registered("ada"), w.registered("ben"));
+    let nothing = w.back_up(ada);
+    let meet = |w: &mut World| {
+        let (_, code) = w.invite(ada);
+        w.scan(ben, &code).unwrap();
+        w.settle();
+        w.accept(ada, ben).unwrap();
+        w.settle();
+    };
+    meet(&mut w);
+    talk(&mut w, ada, ben, 3, "first life");
+    w.restore(ada, &nothing);
+    let gone = w.account(ada);
+    w.done(ben, move |ctx| node::service::contact::remove(ctx, gone));
+    meet(&mut w);
+    let bens = w.back_up(ben);
+    talk(&mut w, ada, ben, 3, "second life");
+    assert!(w.run_until(HOUR, |w| all_delivered(w, ada, ben) && all_delivered(w, ben, ada)));
+    // Whatever he loses now comes back from her, and hers from him.
+    w.restore(ben, &bens);
+    assert!(whole(&mut w, ada, ben), "{:?} and {:?}", w.texts(ada, ben), w.texts(ben, ada));
+    assert_eq!(w.texts(ada, ben).len(), 12);
+}
+
+/// Ben signs for her question and forgets it, as one does who was asked too often. Nobody comes or goes after that.
+#[test]
+fn a_question_that_nobody_answers_is_asked_again() {
+    let mut w = World::seeded(409);
+    let (ada, ben) = w.contacts("ada", "ben");
+    talk(&mut w, ada, ben, 2, "before");
+    let saved = w.back_up(ada);
+    for n in 0..120 {
+        w.say(ada, ben, &format!("own {n}")).unwrap();
+        w.run_for(SECOND);
+    }
+    assert!(w.run_until(HOUR, |w| all_delivered(w, ada, ben)));
+    w.restore(ada, &saved);
+    let chat = w.chat(ben, ada);
+    while w.look(ben, move |ctx| Ok(chat::get(ctx, chat)?)).unwrap().gaps.owed.is_none() {
+        w.run_for(1);
+    }
+    w.done(ben, move |ctx| {
+        let mut forgetful = chat::get(ctx, chat)?.unwrap();
+        forgetful.gaps.owed = None;
+        Ok(chat::put(ctx, &forgetful)?)
+    });
+    let all = 4 + 120;
+    assert!(!w.run_until(50 * MINUTE, |w| w.texts(ada, ben).len() == all), "nothing was forgotten");
+    assert!(w.run_until(HOUR, |w| w.texts(ada, ben).len() == all), "{}", w.texts(ada, ben).len());
+}
+
+#[test]
 fn an_old_copy_that_is_started_again_gets_no_keys_and_the_new_life_goes_on() {
     for apart in [false, true] {
         let mut w = World::seeded(410);
@@ -77,9 +209,11 @@ fn an_old_copy_that_is_started_again_gets_no_keys_and_the_new_life_goes_on() {
 
         w.put_back(ada, &new);
         talk(&mut w, ada, ben, 2, "after");
-        // What was said while the copy ran may be in the copy's hands: it had the mailbox (backup.md §4).
         let both = |w: &mut World| [after(w, ada, ben).len(), after(w, ben, ada).len()];
         assert!(w.run_until(6 * HOUR, |w| both(w) == [4, 4]), "apart: {apart}: {:?}", both(&mut w));
+        // What was said while the copy ran is in the copy's hands: it had the mailbox. The gap is seen, and asked for.
+        let there = |w: &mut World| w.texts(ada, ben).contains(&"to the new life".to_owned());
+        assert!(w.run_until(6 * HOUR, there), "apart: {apart}: {:?}", w.texts(ada, ben));
         assert_eq!(lives(&mut w, ben, ada), 1);
     }
 }

@@ -14,8 +14,8 @@ const WORDS = 24;
 /** What came back, until the person goes on. */
 const restored = signal(null);
 
-/** How many words there are in what was typed. */
-export const countWords = (text) => text.split(/\s+/).filter(Boolean).length;
+/** How many words there are in what was typed or copied; their numbers and commas are none. */
+export const countWords = (text) => text.split(/\s+/).filter((word) => /\p{L}/u.test(word)).length;
 
 export function RestoreStep() {
   return restored.value ? html`<${Restored} ...${restored.value} />` : html`<${RestoreForm} />`;

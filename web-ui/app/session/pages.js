@@ -1,10 +1,11 @@
-// The pages without a session: no link, ended, locked, no answer.
-import { html, useState } from '../ui/h.js';
+// The pages without a session: no link, ended, locked, damaged, no answer.
+import { html, useEffect, useState } from '../ui/h.js';
 import { parts, t } from '../i18n/index.js';
 import { Wordmark } from '../ui/icon.js';
 import { Empty, ProblemNote, problemText } from '../ui/parts.js';
-import { useAction } from '../ui/hooks.js';
-import { phase, problem, start, unlock } from './session.js';
+import { useAction, useNow } from '../ui/hooks.js';
+import { moment } from '../ui/format.js';
+import { damage, phase, problem, recover, start, unlock } from './session.js';
 
 function Frame({ children }) {
   return html`<div class="fr"><header class="fr-top"><h1 class="vh">${t('app/title')}</h1><${Wordmark} /></header><main data-landmark tabIndex="-1">${children}</main><footer class="fr-foot">${t('session/foot')}</footer></div>`;
@@ -42,6 +43,25 @@ function Locked() {
   </form><//>`;
 }
 
+function Damaged() {
+  const now = useNow();
+  const [found, setFound] = useState(null);
+  useEffect(() => {
+    damage().then(setFound, () => {});
+  }, []);
+  const goOn = useAction(recover);
+  return html`<${Frame}><div class="sheet">
+    <h2 class="big-title">${t('damaged/title')}</h2>
+    <p class="lead">${t('damaged/lead')}</p>
+    ${found && html`<p>${t('damaged/copy', { when: moment(found.copy_from, now) })}</p>`}
+    <p>${t('damaged/next')}</p>
+    <${ProblemNote} problem=${goOn.problem} />
+    <div class="row-btns"><button type="button" class="btn main big" disabled=${goOn.busy} onClick=${goOn.run}>${t(goOn.busy ? 'damaged/busy' : 'damaged/do')}</button></div>
+    <p class="small mute">${parts('damaged/other', { command: mono('kith restore') })}</p>
+    ${found && html`<p class="small mute">${t('damaged/why', { why: found.why })}</p>`}
+  </div><//>`;
+}
+
 function Lost() {
   return html`<${Frame}><${Empty} art="broken" title=${t('lost/title')} text=${problem.value && !problem.value.unreachable ? problemText(problem.value) : t('lost/text')}>
     <p>${parts('lost/run', { command: mono('kith up') })}</p>
@@ -51,7 +71,7 @@ function Lost() {
 
 const Boot = () => html`<${Frame}><p class="boot" role="status">${t('session/boot')}</p><//>`;
 
-const PAGES = { boot: Boot, none: NoSession, ended: NoSession, locked: Locked, lost: Lost };
+const PAGES = { boot: Boot, none: NoSession, ended: NoSession, locked: Locked, damaged: Damaged, lost: Lost };
 
 /** The page for the present phase. */
 export function SessionPage() {

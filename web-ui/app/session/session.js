@@ -3,7 +3,8 @@
 // 1. A login link (`#login=…`) is exchanged once for a token, and leaves the
 //    address bar at once. The token lives in localStorage of this origin.
 // 2. GET /sync fills the store; the feed keeps it in step from there.
-// 3. 401 ends the session on every page, 423 asks for the passphrase.
+// 3. 401 ends the session on every page; 423 asks for the passphrase, or whether to go on from the copy of a
+//    store that is damaged.
 import { signal } from '../ui/h.js';
 import { createApi } from '../net/api.js';
 import { createFeed } from '../net/feed.js';
@@ -12,7 +13,7 @@ import { EMPTY, forgetPresence, fromSync, reduce } from '../store/state.js';
 
 const TOKEN = 'kith.token';
 
-/** boot · none (no token) · ended (refused) · locked · lost (no answer at start) · ready */
+/** boot · none (no token) · ended (refused) · locked · damaged · lost (no answer at start) · ready */
 export const phase = signal('boot');
 /** Why there's no session, when the node said so. */
 export const problem = signal(null);
@@ -28,7 +29,7 @@ export const api = createApi({
   fetch: (...args) => fetch(...args),
   token: () => localStorage.getItem(TOKEN),
   onRefused(refusal) {
-    if (refusal.status === 423) leave('locked', refusal);
+    if (refusal.status === 423) leave(refusal.code === 'store_damaged' ? 'damaged' : 'locked', refusal);
     else leave('ended', refusal);
   },
 });
@@ -138,6 +139,18 @@ export async function start() {
 /** Opens the vault and starts again. Throws the refusal. */
 export async function unlock(passphrase) {
   await api.post('/vault/unlock', { passphrase });
+  await start();
+}
+
+/** What is known of a store that does not open. Throws the refusal. */
+export const damage = async () => (await api.get('/vault')).damaged;
+
+/** Goes on from the copy beside a store that does not open, and starts again. Throws the refusal. */
+export async function recover() {
+  await api.post('/vault/recover').catch((refusal) => {
+    // Another tab, or a request that this one gave up waiting for, was first.
+    if (refusal.code !== 'store_is_whole') throw refusal;
+  });
   await start();
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// One conversation in the list.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Chat {
     /// The chat's id.
     pub id: String,
@@ -26,6 +26,17 @@ pub struct Chat {
     pub draft: String,
     /// When it last moved; the list's order.
     pub last_activity: String,
+}
+
+impl fmt::Debug for Chat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Chat")
+            .field("id", &self.id)
+            .field("contact_id", &self.contact_id)
+            .field("last_message", &self.last_message)
+            .field("unread", &self.unread)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The newest message of a chat, in short.
@@ -159,7 +170,7 @@ pub enum DeliveryPath {
 }
 
 /// Why something is not further yet.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Why {
     /// The reason's name.
     pub code: WhyCode,
@@ -167,6 +178,15 @@ pub struct Why {
     pub text: String,
     /// When the node tries again.
     pub next_try_at: Option<String>,
+}
+
+impl fmt::Debug for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Why")
+            .field("code", &self.code)
+            .field("next_try_at", &self.next_try_at)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why a message or a request is not further yet.

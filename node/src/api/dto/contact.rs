@@ -1,12 +1,14 @@
 //! Contacts.
 
+use std::fmt;
+
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::{Presence, Via};
 
 /// Someone both sides accepted.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Contact {
     /// Their account id.
     pub id: String,
@@ -39,8 +41,21 @@ pub struct Contact {
     pub chat_id: String,
 }
 
+impl fmt::Debug for Contact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Contact")
+            .field("id", &self.id)
+            .field("via", &self.via)
+            .field("verified", &self.verified)
+            .field("reach", &self.reach)
+            .field("presence", &self.presence)
+            .field("chat_id", &self.chat_id)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What two people compare to know that nobody stands between them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SafetyNumber {
     /// 60 digits, the same on both sides.
     pub number: String,
@@ -50,6 +65,15 @@ pub struct SafetyNumber {
     pub verified_at: Option<String>,
     /// How.
     pub verified_by: Option<VerifiedBy>,
+}
+
+impl fmt::Debug for SafetyNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SafetyNumber")
+            .field("verified_at", &self.verified_at)
+            .field("verified_by", &self.verified_by)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How a contact was verified.
@@ -63,13 +87,19 @@ pub enum VerifiedBy {
 }
 
 /// That a contact is who they seem.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewVerification {
     /// What was read on the other's screen.
     pub code: Option<String>,
     /// The person says that the digits are the same. One of the two has to be there.
     pub same: Option<bool>,
+}
+
+impl fmt::Debug for NewVerification {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewVerification").field("same", &self.same).finish_non_exhaustive()
+    }
 }
 
 /// How a contact's node is reached now.
@@ -98,13 +128,19 @@ pub enum ReachPath {
 }
 
 /// Changes to a contact.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ContactPatch {
     /// The new alias; `null` or empty takes it away. Required, so that `{}` removes nothing.
     #[serde(deserialize_with = "present")]
     #[schema(required = true)]
     pub alias: Option<String>,
+}
+
+impl fmt::Debug for ContactPatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ContactPatch(..)")
+    }
 }
 
 /// An `Option` that has to be written: serde would read a missing key as `None`.

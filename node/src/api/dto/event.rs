@@ -3,6 +3,8 @@
 //! Durable events carry the journal's `seq` and can be resumed after it. Presence and network
 //! are volatile: they carry none and are never replayed.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -149,7 +151,7 @@ pub struct MessageRef {
 }
 
 /// Something the person should read.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Notice {
     /// The notice's name.
     pub code: String,
@@ -158,6 +160,15 @@ pub struct Notice {
     /// The contact it concerns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact_id: Option<String>,
+}
+
+impl fmt::Debug for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Notice")
+            .field("code", &self.code)
+            .field("contact_id", &self.contact_id)
+            .finish_non_exhaustive()
+    }
 }
 
 #[cfg(test)]

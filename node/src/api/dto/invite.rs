@@ -74,12 +74,18 @@ pub enum InviteState {
 }
 
 /// Who claimed an invite.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct InviteClaimant {
     /// Their account id.
     pub account: String,
     /// The name they claim.
     pub name: Option<String>,
+}
+
+impl fmt::Debug for InviteClaimant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InviteClaimant").field("account", &self.account).finish_non_exhaustive()
+    }
 }
 
 /// How a scanner will reach this node.
@@ -94,7 +100,7 @@ pub struct Reachable {
 }
 
 /// Asks for a new invite.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewInvite {
     /// How it will be given.
@@ -105,6 +111,15 @@ pub struct NewInvite {
     /// Its life in seconds, 7 days at most; absent for the kind's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in: Option<u64>,
+}
+
+impl fmt::Debug for NewInvite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewInvite")
+            .field("kind", &self.kind)
+            .field("expires_in", &self.expires_in)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The text of an invite, as scanned or pasted.

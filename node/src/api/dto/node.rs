@@ -1,5 +1,7 @@
 //! The node as a whole: status, health, diagnosis, and the snapshot a tab starts from.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -25,7 +27,7 @@ pub struct Status {
 }
 
 /// How the node reaches others and is reached.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct NetworkStatus {
     /// Whether any peer or relay is connected.
     pub online: bool,
@@ -39,8 +41,19 @@ pub struct NetworkStatus {
     pub clock_offset_seconds: Option<i64>,
 }
 
+impl fmt::Debug for NetworkStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NetworkStatus")
+            .field("online", &self.online)
+            .field("relays", &self.relays)
+            .field("lan", &self.lan)
+            .field("clock_offset_seconds", &self.clock_offset_seconds)
+            .finish_non_exhaustive()
+    }
+}
+
 /// One relay as this node sees it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RelayStatus {
     /// The relay's id.
     pub id: String,
@@ -54,6 +67,17 @@ pub struct RelayStatus {
     pub since: Option<String>,
     /// A plain sentence, when there is something to say.
     pub detail: Option<String>,
+}
+
+impl fmt::Debug for RelayStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RelayStatus")
+            .field("id", &self.id)
+            .field("state", &self.state)
+            .field("reservation", &self.reservation)
+            .field("since", &self.since)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The connection to a relay.
@@ -140,7 +164,7 @@ pub struct SyncSnapshot {
 /// That the process answers, and nothing more.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Health {
-    /// `ok`, or `locked` at `/readyz` while the vault is.
+    /// `ok`; at `/readyz` also `locked`, or `damaged` while the messages do not open.
     pub status: String,
 }
 

@@ -1,10 +1,12 @@
 //! The account's own profile, and who is here.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// The person this node belongs to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Me {
     /// The account's id.
     pub account: String,
@@ -18,8 +20,17 @@ pub struct Me {
     pub created_at: String,
 }
 
+impl fmt::Debug for Me {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Me")
+            .field("account", &self.account)
+            .field("created_at", &self.created_at)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Changes to the profile; what is absent stays.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MePatch {
     /// The new name.
@@ -28,6 +39,12 @@ pub struct MePatch {
     /// The new line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<String>,
+}
+
+impl fmt::Debug for MePatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MePatch(..)")
+    }
 }
 
 /// Whether a tab has the person's attention.

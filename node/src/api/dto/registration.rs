@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// Where this account stands with its relay.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Registration {
     /// The state.
     pub state: RegistrationState,
@@ -20,6 +20,17 @@ pub struct Registration {
     pub challenge: Option<Challenge>,
     /// The multiaddr to offer when none is set.
     pub suggested_relay: Option<String>,
+}
+
+impl fmt::Debug for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registration")
+            .field("state", &self.state)
+            .field("relay", &self.relay)
+            .field("expires_at", &self.expires_at)
+            .field("challenge", &self.challenge)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Whether the account holds a relay's admission credential.
@@ -37,7 +48,7 @@ pub enum RegistrationState {
 }
 
 /// The relay an account is registered at.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RelaySummary {
     /// The relay's id.
     pub id: String,
@@ -45,6 +56,15 @@ pub struct RelaySummary {
     pub address: String,
     /// Whether it says that it is for development.
     pub development: bool,
+}
+
+impl fmt::Debug for RelaySummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RelaySummary")
+            .field("id", &self.id)
+            .field("development", &self.development)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A code that was sent and is waited for.

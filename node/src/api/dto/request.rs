@@ -1,12 +1,14 @@
 //! Contact requests, from either side.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Why;
 
 /// Someone who asked, or was asked, to connect.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Request {
     /// The request's id.
     pub id: String,
@@ -34,6 +36,19 @@ pub struct Request {
     pub updated_at: String,
     /// Why it is not further yet.
     pub why: Option<Why>,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("id", &self.id)
+            .field("direction", &self.direction)
+            .field("state", &self.state)
+            .field("via", &self.via)
+            .field("invite_id", &self.invite_id)
+            .field("why", &self.why)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Who asked whom.

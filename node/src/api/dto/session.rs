@@ -90,12 +90,23 @@ impl fmt::Debug for NewPassphrase {
 }
 
 /// How the vault stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct VaultState {
     /// Whether it is locked: nothing that was stored can be read, and no message is taken in.
     pub locked: bool,
     /// Whether a passphrase opens it.
     pub has_passphrase: bool,
+    /// What is wrong with the messages behind it, when they do not open and there is a copy of them.
+    pub damaged: Option<Damaged>,
+}
+
+/// A store that does not open, and the copy beside it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Damaged {
+    /// What was found.
+    pub why: String,
+    /// From when the copy is.
+    pub copy_from: String,
 }
 
 /// One line of the list of who is signed in.

@@ -22,10 +22,15 @@ pub(in crate::api) async fn get_health() -> Json<Health> {
     Json(Health { status: "ok".to_owned() })
 }
 
-/// Whether the node can work: `ok`, or `locked`.
+/// Whether the node can work: `ok`, `locked`, or `damaged`: the messages do not open.
 #[utoipa::path(get, path = "/readyz", tag = "node", responses((status = 200, body = Health)))]
 pub(in crate::api) async fn get_readiness(State(api): State<Api>) -> Json<Health> {
-    let status = if api.node().vault().locked() { "locked" } else { "ok" };
+    let vault = api.node().vault();
+    let status = match (vault.locked(), vault.damage()) {
+        (true, _) => "locked",
+        (false, Some(_)) => "damaged",
+        (false, None) => "ok",
+    };
     Json(Health { status: status.to_owned() })
 }
 

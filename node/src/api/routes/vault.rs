@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use zeroize::Zeroizing;
 
-use crate::api::dto::{NewPassphrase, Passphrase, VaultState};
+use crate::api::dto::{Damaged, NewPassphrase, Passphrase, Restored, VaultState, rfc3339};
 use crate::api::error::ApiResult;
 use crate::api::extract::ApiJson;
 use crate::api::state::Api;
@@ -14,7 +14,16 @@ use crate::api::state::Api;
 #[utoipa::path(get, path = "/vault", tag = "vault", responses((status = 200, body = VaultState)))]
 pub(in crate::api) async fn get_vault(State(api): State<Api>) -> Json<VaultState> {
     let vault = api.node().vault();
-    Json(VaultState { locked: vault.locked(), has_passphrase: vault.has_passphrase() })
+    let damaged = vault
+        .damage()
+        .map(|damage| Damaged { why: damage.why, copy_from: rfc3339(damage.copy_from) });
+    Json(VaultState { locked: vault.locked(), has_passphrase: vault.has_passphrase(), damaged })
+}
+
+/// Puts messages that do not open aside, and goes on from the copy beside them.
+#[utoipa::path(post, path = "/vault/recover", tag = "vault", responses((status = 200, body = Restored)))]
+pub(in crate::api) async fn recover_vault(State(api): State<Api>) -> ApiResult<Json<Restored>> {
+    Ok(Json(api.node().vault().recover().await?))
 }
 
 /// Opens the vault.

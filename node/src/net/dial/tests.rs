@@ -174,3 +174,9 @@ fn what_was_seen_on_the_local_network_is_dialled_first_and_forgotten_when_it_exp
     bench.dialer.want(BEN, bench.now);
     assert_eq!(bench.dial().1, Route::Addresses(vec![public()]));
 }
+
+#[test]
+fn debug_shows_how_many_addresses_a_route_has_and_none_of_them() {
+    let route = Route::Addresses(vec![lan(), public()]);
+    assert_eq!(format!("{route:?}"), "Addresses(2)");
+}

@@ -12,8 +12,7 @@ use crate::net::event::NetEvent;
 /// Interfaces come and go in groups; this long after a change it is reported.
 const SETTLE: Duration = Duration::from_millis(250);
 
-/// Our addresses.
-#[derive(Debug)]
+/// Our addresses. Without `Debug`: they locate a person.
 pub(super) struct Listening {
     loopback: bool,
     /// Of our listeners, circuits apart.

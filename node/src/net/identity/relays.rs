@@ -53,8 +53,7 @@ struct Circuit {
     until: Instant,
 }
 
-/// What is known of a relay and waits for it.
-#[derive(Debug)]
+/// What is known of a relay and waits for it. Without `Debug`: addresses are in it.
 pub(super) struct Link {
     peer: PeerId,
     addresses: Vec<Multiaddr>,

@@ -185,7 +185,7 @@ impl IdentityLane {
 
     /// Somebody announced themselves on the local network. Only contacts are of interest, and
     /// only at addresses of that network.
-    fn on_seen(&mut self, peer: &PeerId, address: &Multiaddr, now: Instant) {
+    pub(super) fn on_seen(&mut self, peer: &PeerId, address: &Multiaddr, now: Instant) {
         let near = match address::reach(address) {
             Reach::Private => true,
             Reach::Loopback => self.loopback,

@@ -14,6 +14,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+/// As both programs have it, so that what it costs is in the figures.
+#[global_allocator]
+static MEMORY: bootstrap::memory::Wiping = bootstrap::memory::wiping();
+
 /// Measures Kith beside its own ceilings
 #[derive(Debug, Parser)]
 #[command(name = "kith-bench", version)]
