@@ -1,6 +1,7 @@
 // What a person does, start to end, against the mock.
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
+import { isDeepStrictEqual } from 'node:util';
 import { launch, openUi } from './harness.mjs';
 import { ROUTES } from '../mock/api.mjs';
 import { qrPng } from '../mock/pictures.mjs';
@@ -30,6 +31,13 @@ const until = async (what, check, ms = 8000) => {
   }
 };
 
+/** Waits until what is read is what is wanted: a page draws after the event that told it. */
+const becomes = async (read, wanted) => {
+  let last;
+  await until(`${JSON.stringify(wanted)}`, async () => isDeepStrictEqual(last = await read(), wanted)).catch(() => assert.deepEqual(last, wanted));
+};
+const counts = (locator, wanted) => becomes(() => locator.count(), wanted);
+
 const send = async (page, text) => {
   await page.fill('textarea', text);
   await page.press('textarea', 'Enter');
@@ -46,7 +54,7 @@ test('the first minute leads from welcome to a first conversation', () => withUi
   await page.waitForSelector('.qr-paper img');
   const request = node.scanned('Ilse Brandt');
   await page.waitForSelector('.card >> text=Ilse Brandt wants to talk with you');
-  assert.equal(await page.locator('.sas li').count(), 6);
+  await counts(page.locator('.sas li'), 6);
   await page.click('text=They match, accept');
   await page.waitForSelector('textarea');
   assert.equal(request.state, 'accepted');
@@ -58,11 +66,12 @@ test('a backup and its words bring a person back at the first start', () => with
   expect(REFUSED);
   await page.click('text=Restore a backup');
   const main = page.locator('.btn.main');
-  assert.equal(await main.isDisabled(), true);
+  await becomes(() => main.isDisabled(), true);
   await page.setInputFiles('input[type=file]', { name: 'kith.backup', mimeType: 'application/octet-stream', buffer: Buffer.from('sealed') });
-  await page.fill('[name=words]', 'zoo '.repeat(22));
+  // Copied as the command line shows them: their numbers are no words.
+  await page.fill('[name=words]', Array.from({ length: 22 }, (_, at) => `${at + 1} zoo`).join('\n'));
   await page.waitForSelector('text=22 words of 24');
-  assert.equal(await main.isDisabled(), true);
+  await becomes(() => main.isDisabled(), true);
   await page.fill('[name=words]', 'zoo '.repeat(23) + 'vote');
   await main.click();
   await page.waitForSelector('text=These are not the words of this backup');
@@ -107,6 +116,18 @@ test('a locked vault asks for the passphrase and then opens', () => withUi({ sig
   await page.waitForSelector('.row');
 }));
 
+test('messages that do not open come back from the copy, once the person says so', () => withUi({ signIn: false, prepare: (node) => { node.damaged = { why: 'a page is gone', copy_from: new Date(node.now() - 3_600_000).toISOString() }; } }, async ({ page, node, mock, expect }) => {
+  expect(REFUSED);
+  await page.goto(mock.open());
+  await page.waitForSelector('text=a page is gone');
+  node.fault({ path: /recover/, status: 500, code: 'not_recovered', detail: 'The copy could not be used: the disk is full. Make room, and try again.' });
+  await page.click('.btn.main');
+  await page.waitForSelector('[role=alert] >> text=Make room');
+  await page.click('.btn.main');
+  await page.waitForSelector('.row');
+  assert.equal(node.damaged, null);
+}));
+
 test('a contact is verified by the digits, and that can be taken back', () => withUi({ hash: '#/chats/chat-ben/about' }, async ({ page, node }) => {
   await page.click('text=Compare safety number');
   await page.waitForSelector('.safety-digits li >> nth=11');
@@ -116,7 +137,7 @@ test('a contact is verified by the digits, and that can be taken back', () => wi
   await page.click('text=Not verified any more');
   await page.waitForSelector('text=They are the same');
   await page.keyboard.press('Escape');
-  assert.equal(await page.locator('.panel .tag').count(), 0);
+  await counts(page.locator('.panel .tag'), 0);
 }));
 
 test('a passphrase is set, locks every tab, opens it again, and is removed', () => withUi({ hash: '#/settings/safety' }, async ({ page, node, expect }) => {
@@ -125,7 +146,7 @@ test('a passphrase is set, locks every tab, opens it again, and is removed', () 
   const [first, second] = [page.locator('[autocomplete=new-password] >> nth=0'), page.locator('[autocomplete=new-password] >> nth=1')];
   await first.fill('beans');
   await second.fill('beans');
-  assert.equal(await page.locator('form .btn.main').isDisabled(), true);
+  await becomes(() => page.locator('form .btn.main').isDisabled(), true);
   await first.fill('beans and peas');
   await second.fill('peas and beans');
   await page.click('form .btn.main');
@@ -156,11 +177,12 @@ test('a tab whose vault another one locked asks for the passphrase', () => withU
 test('the recovery phrase is shown once asked for, and checked word by word', () => withUi({ hash: '#/settings/safety' }, async ({ page }) => {
   await page.click('text=Show the words');
   await page.click('dialog >> text=Show the words');
-  const words = await page.locator('.phrase li').allTextContents();
-  assert.equal(words.length, 24);
+  const shown = page.locator('.phrase li');
+  await counts(shown, 24);
+  const words = await shown.allTextContents();
   await page.click('text=I have written them down');
   const fields = page.locator('dialog .field');
-  assert.equal(await fields.count(), 3);
+  await counts(fields, 3);
   for (let at = 0; at < 3; at += 1) await fields.nth(at).locator('input').fill('zoo');
   await page.waitForSelector('[role=alert]');
   for (let at = 0; at < 3; at += 1) {
@@ -177,15 +199,15 @@ test('words appear at once, go once, and carry their evidence', () => withUi({ h
   const bubble = page.locator('.msg', { hasText: 'Unique words' });
   await bubble.waitFor();
   await until('the node has it', () => node.world.messages['chat-ben'].at(-1).text === 'Unique words');
-  assert.match(await bubble.getAttribute('class'), /waiting/);
+  await until('it is drawn as waiting', async () => /waiting/.test(await bubble.getAttribute('class')));
   const message = node.world.messages['chat-ben'].at(-1);
   node.advance(message, 'custody', { why: { code: 'in_custody', text: 'Ben is off.', next_try_at: null } });
   await page.waitForSelector('.evidence >> text=/A relay holds it for Ben/ >> nth=-1');
   node.advance(message, 'read');
   await page.waitForSelector('.run.mine >> nth=-1 >> .bond-read');
-  assert.doesNotMatch(await bubble.getAttribute('class'), /waiting/);
-  assert.equal(await bubble.count(), 1);
-  assert.equal(await page.inputValue('textarea'), '');
+  await until('it waits no more', async () => !/waiting/.test(await bubble.getAttribute('class')));
+  await counts(bubble, 1);
+  await becomes(() => page.inputValue('textarea'), '');
 }));
 
 test('Shift+Enter makes a line, Enter inside an input method sends nothing', () => withUi({ hash: '#/chats/chat-ben' }, async ({ page, node }) => {
@@ -193,7 +215,7 @@ test('Shift+Enter makes a line, Enter inside an input method sends nothing', () 
   await page.keyboard.type('one');
   await page.keyboard.press('Shift+Enter');
   await page.keyboard.type('two');
-  assert.equal(await page.inputValue('textarea'), 'one\ntwo');
+  await becomes(() => page.inputValue('textarea'), 'one\ntwo');
   await page.evaluate(() => document.querySelector('textarea').dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', isComposing: true, bubbles: true, cancelable: true })));
   assert.equal(node.calls.some((call) => call.method === 'POST' && call.path.endsWith('/messages')), false);
 }));
@@ -263,7 +285,7 @@ test('only what was visible in a focused tab is reported as read', () => withUi(
 test('the unread line stays where it was when the chat was opened', () => withUi({ hash: '#/chats/chat-meera' }, async ({ page, node }) => {
   await page.waitForSelector('.new-line >> text=2 new');
   await until('all read', () => node.chat('chat-meera').unread === 0);
-  assert.equal(await page.locator('.new-line').count(), 1);
+  await counts(page.locator('.new-line'), 1);
 }));
 
 test('history is paged in, capped, and does not move what is on the screen', () => withUi({ world: 'long', hash: '#/chats/chat-ben' }, async ({ page }) => {
@@ -297,7 +319,7 @@ test('new words away from the end are counted, not scrolled to', () => withUi({ 
   assert.ok(Math.abs((await page.evaluate(() => document.querySelector('.log').scrollTop)) - at) < 3);
   await page.click('.jump');
   await page.waitForSelector('.jump', { state: 'detached' });
-  assert.match(await page.locator('[role=log]').innerText(), /psst/);
+  await page.waitForSelector('[role=log] >> text=psst');
 }));
 
 test('a failure is shown where it happened, with its sentence, and can be tried again', () => withUi({ hash: '#/chats/chat-leo' }, async ({ page, node, expect }) => {
@@ -349,7 +371,7 @@ test('camera frames go to the node until it finds a code, and the camera stops',
   try {
     await ui.page.waitForSelector('text=Ask this person to connect?', { timeout: 20_000 });
     assert.equal(ui.node.calls.filter((call) => call.path === '/invites/decode').length, 3);
-    assert.equal(await ui.page.locator('video').count(), 0);
+    await counts(ui.page.locator('video'), 0);
     ui.assertClean();
   } finally {
     await ui.close();
@@ -392,19 +414,19 @@ test('everything is reachable from the keyboard, and the focus comes back', () =
 
 test('arrows move in the list with one tab stop', () => withUi({}, async ({ page }) => {
   await page.waitForSelector('.row');
-  assert.equal(await page.locator('.rows [tabindex="0"]').count(), 1);
+  await counts(page.locator('.rows [tabindex="0"]'), 1);
   await page.focus('.rows [tabindex="0"]');
   await page.keyboard.press('ArrowDown');
   await page.keyboard.press('End');
-  assert.equal(await page.evaluate(() => document.activeElement === [...document.querySelectorAll('.row')].at(-1)), true);
-  assert.equal(await page.locator('.rows [tabindex="0"]').count(), 1);
+  await becomes(() => page.evaluate(() => document.activeElement === [...document.querySelectorAll('.row')].at(-1)), true);
+  await counts(page.locator('.rows [tabindex="0"]'), 1);
 }));
 
 test('hostile words stay words', () => withUi({ world: 'hostile', hash: '#/chats/chat-x' }, async ({ page }) => {
   await page.waitForSelector('[data-message]');
-  assert.equal(await page.locator('.msg img, .msg script, .list img, .list script').count(), 0);
+  await counts(page.locator('.msg img, .msg script, .list img, .list script'), 0);
   assert.doesNotMatch(await page.title(), /owned/);
-  assert.deepEqual(await page.locator('.msg a').evaluateAll((links) => links.map((link) => [link.href, link.rel])), [['https://xn--80ak6aa92e.example/x', 'noopener noreferrer nofollow']]);
+  await becomes(() => page.locator('.msg a').evaluateAll((links) => links.map((link) => [link.href, link.rel])), [['https://xn--80ak6aa92e.example/x', 'noopener noreferrer nofollow']]);
   assert.doesNotMatch(await page.locator('.conv-head').innerText(), /\u202e/);
 }));
 

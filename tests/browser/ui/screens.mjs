@@ -9,6 +9,7 @@ export const SCREENS = {
   'no-session': { signIn: false, act: ({ page, mock }) => page.goto(mock.origin), ready: '.cmd' },
   'used-link': { signIn: false, act: ({ page, mock }) => page.goto(`${mock.origin}/#login=${'x'.repeat(43)}`), ready: '.cmd', refused: true },
   locked: { signIn: false, prepare: (node) => { node.locked = true; }, act: ({ page, mock }) => page.goto(mock.open()), ready: 'input[type=password]', refused: true },
+  damaged: { signIn: false, prepare: (node) => { node.damaged = { why: 'the store is damaged and was left as it is: its records contradict each other', copy_from: iso(node.now() - 7_200_000) }; }, act: ({ page, mock }) => page.goto(mock.open()), ready: 'text=What was found', refused: true },
   lost: { signIn: false, prepare: (node) => node.fault({ path: /sync/, status: 503, code: 'starting', detail: 'The node is still opening its store. Try again in a moment.' }), act: ({ page, mock }) => page.goto(mock.open()), ready: '.art', refused: true },
   welcome: { world: 'fresh', ready: '.hero' },
   restore: {
