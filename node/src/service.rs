@@ -11,6 +11,7 @@ pub mod erasure;
 pub mod error;
 pub mod identity;
 pub mod invite;
+pub mod life;
 pub mod outbox;
 pub mod pin;
 pub mod presence;

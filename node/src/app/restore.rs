@@ -21,6 +21,7 @@ use crate::api::dto::rfc3339;
 use crate::engine::{Engine, Input, MAX_BATCH, Settings};
 use crate::service::backup::{self, Row, Rows, UnknownRow};
 use crate::service::identity::{self, MeRecord};
+use crate::service::life;
 use crate::store::{SealedStore, SledStore, StoreError};
 
 use crate::handle::restore::{RECEIVED, RECEIVING};
@@ -266,7 +267,7 @@ pub fn fill(
     if at > now.plus(DAY) {
         return Err(RestoreError::Clock(rfc3339(at)));
     }
-    let generation = backup::next_generation(generation, (me.created_at, at), now);
+    let generation = life::next(generation, (me.created_at, at), now);
     let mut restored = Restored { made_at: at, ..Restored::default() };
     let mut engine = new_engine(store(&me)?, &me, now)?;
     let mut waiting: Vec<Row> = first.collect();
@@ -282,7 +283,7 @@ pub fn fill(
             None => return Err(RestoreError::Incomplete),
         }
     }
-    let finish = Input::Command(Box::new(move |ctx| backup::finish(ctx, generation)));
+    let finish = Input::Command(Box::new(move |ctx| life::begin(ctx, generation)));
     engine.step([finish], now, &mut rand::rng())?;
     engine.stop(&mut rand::rng())?;
     Ok(restored)

@@ -2,7 +2,7 @@
 //!
 //! 1. [`begin`] and [`page`] read the store's lasting nouns, some rows in a step, as a stream of
 //!    [`Row`]s; the caller seals it under the recovery phrase.
-//! 2. [`apply`] puts rows into the store of a new folder; [`finish`] makes it a node that knows that it
+//! 2. [`apply`] puts rows into the store of a new folder; [`life::begin`] makes it a node that knows that it
 //!    lost its sessions.
 //!
 //! # Invariants
@@ -29,14 +29,12 @@ use super::pin::{self, PinRecord};
 use super::queue::QueueRecord;
 use super::registration::RegistrationRecord;
 use super::verification::{self, Verification};
-use super::{chat, contact, queue, registration, rekey, request};
+use super::{chat, contact, life, queue, registration, rekey, request};
 use crate::engine::Ctx;
 use crate::store::{SealedStore, StoreError, Tree};
 
 /// Rows that one page has.
 const PAGE: usize = 100;
-/// The row that says which life of the account this is.
-const GENERATION: &[u8] = b"generation";
 /// Bytes of the length before a row.
 const LENGTH: usize = 4;
 
@@ -94,16 +92,6 @@ impl std::fmt::Debug for Row {
     }
 }
 
-/// Which of this account's lives this is.
-#[derive(Debug, Serialize, Deserialize)]
-struct Generation {
-    number: u64,
-}
-
-impl Wire for Generation {
-    const LIMIT: usize = 16;
-}
-
 /// Where the next page begins.
 #[derive(Clone, Debug)]
 pub struct Cursor {
@@ -135,7 +123,7 @@ pub fn begin(
     let phrase = me.seed();
     let (mut writer, mut file) = BackupWriter::new(under.unwrap_or(&phrase), ctx.rng);
     let mut rows = Zeroizing::new(Vec::new());
-    push(&mut rows, &Row::Start { generation: generation(ctx)?, at: ctx.now })?;
+    push(&mut rows, &Row::Start { generation: life::generation(ctx)?, at: ctx.now })?;
     push(&mut rows, &Row::Me(me))?;
     if let Some(registration) = registration::get(ctx)? {
         push(&mut rows, &Row::Registration(registration))?;
@@ -278,47 +266,10 @@ pub fn apply(ctx: &mut Ctx<'_>, row: Row, generation: u64) -> Result<(), StoreEr
     }
 }
 
-/// Everything is there: the node that starts on it knows that it is another life.
-///
-/// # Errors
-/// [`StoreError`] when it cannot be stored.
-pub fn finish(ctx: &mut Ctx<'_>, generation: u64) -> Result<(), StoreError> {
-    let key = generation_key(ctx);
-    ctx.put(key, &Generation { number: generation })
-}
-
-/// The generation that a restore of this backup begins, now: above the backup's and the account's beginning, and
-/// with the clock, so that the same backup restored twice rises as well. `made` is when the account was made, and
-/// the backup.
-#[must_use]
-pub fn next_generation(backup: u64, made: (Timestamp, Timestamp), now: Timestamp) -> u64 {
-    let before = backup.max(made.0.seconds()).max(made.1.seconds());
-    before.saturating_add(1).max(now.seconds())
-}
-
 /// The account of a backup, if it is that of `seed`.
 #[must_use]
 pub fn belongs(me: &MeRecord, seed: &Seed) -> bool {
     me.seed().secret().ct_eq(seed.secret())
-}
-
-/// The generation of this life; 0 for an account that was never restored.
-pub(super) fn generation(ctx: &Ctx<'_>) -> Result<u64, StoreError> {
-    let row: Option<Generation> = ctx.get(&generation_key(ctx))?;
-    Ok(row.map_or(0, |row| row.number))
-}
-
-/// The generation of a store that no engine runs on yet; 0 for an account that was never restored.
-///
-/// # Errors
-/// [`StoreError`] when the store cannot be read.
-pub fn generation_of(store: &SealedStore) -> Result<u64, StoreError> {
-    let row: Option<Generation> = store.get(&store.key(Tree::Meta, GENERATION, &[]))?;
-    Ok(row.map_or(0, |row| row.number))
-}
-
-fn generation_key(ctx: &Ctx<'_>) -> crate::store::Key {
-    ctx.key(Tree::Meta, GENERATION, &[])
 }
 
 /// Whether nobody would lose anything if a backup took the place of this profile: it knows nobody, and nobody

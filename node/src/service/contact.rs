@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{ErrorKind, NotFound, Refusal};
 use super::{
-    backup, chat, outbox, pin, presence, profile, queue, registration, rekey, request, session,
+    chat, life, outbox, pin, presence, profile, queue, registration, rekey, request, session,
     verification,
 };
 use crate::engine::{Ctx, Event, Failure};
@@ -168,7 +168,7 @@ pub fn add(ctx: &mut Ctx<'_>, account: AccountId, origin: Origin) -> Result<(), 
     // Whoever was removed and met again goes on where the conversation ended: what is new must
     // not sort before what is old.
     if chat::get(ctx, chat)?.is_none() {
-        let generation = backup::generation(ctx)?;
+        let generation = life::generation(ctx)?;
         chat::begin(ctx, account, generation)?;
     }
     pin::on_met(ctx, account)?;

@@ -7,7 +7,7 @@ use rand::CryptoRng;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
-use super::backup;
+use super::life;
 use crate::engine::{Account, Ctx};
 use crate::store::{SealedStore, StoreError, Tree, stored};
 
@@ -58,7 +58,7 @@ pub fn open_or_create(
 ) -> Result<Account, StoreError> {
     let key = store.key(Tree::Meta, KEY, &[]);
     if let Some(me) = store.get::<MeRecord>(&key)? {
-        let began = me.created_at.seconds().max(backup::generation_of(store)?);
+        let began = me.created_at.seconds().max(life::generation_of(store)?);
         return Ok(Account::new(&me.seed(), began));
     }
     let seed = Seed::random(rng);
