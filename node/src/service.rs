@@ -40,6 +40,7 @@ use crate::store::StoreError;
 /// # Errors
 /// [`StoreError`] when the store cannot be read.
 pub fn start(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
+    life::start(ctx)?;
     registration::start(ctx)?;
     queue::start(ctx)?;
     contact::start(ctx)?;

@@ -5,7 +5,8 @@
 //!
 //! Spec: `docs/protocol/backup.md` §4.
 
-use protocol::time::Timestamp;
+use protocol::rekey::COUNTER_AHEAD;
+use protocol::time::{DAY, SECOND, Timestamp};
 use protocol::wire::Wire;
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +42,19 @@ pub fn next(backup: u64, made: (Timestamp, Timestamp), now: Timestamp) -> u64 {
 pub fn begin(ctx: &mut Ctx<'_>, generation: u64) -> Result<(), StoreError> {
     let key = generation_key(ctx);
     ctx.put(key, &Generation { number: generation })
+}
+
+/// Tells the owner when contacts take no keys of this life yet, and what helps.
+pub(super) fn start(ctx: &Ctx<'_>) -> Result<(), StoreError> {
+    let ahead = generation(ctx)?.saturating_sub(ctx.now.seconds());
+    if ahead > COUNTER_AHEAD {
+        tracing::error!(
+            days = ahead / (DAY / SECOND),
+            "when the backup was restored, this computer's clock was ahead of what it is now: until it is that late, contacts \
+             take no keys from here. If the clock is right now, restore the backup once more, in another folder"
+        );
+    }
+    Ok(())
 }
 
 /// The generation of this life; 0 for an account that was never restored.

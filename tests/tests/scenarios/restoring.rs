@@ -62,6 +62,28 @@ fn whoever_restores_twice_in_a_minute_is_back_at_once_both_times() {
     }
 }
 
+#[test]
+fn a_restore_by_a_clock_far_ahead_gets_no_keys_and_another_one_by_a_right_clock_does() {
+    let mut w = World::seeded(406);
+    let (ada, ben) = w.contacts("ada", "ben");
+    talk(&mut w, ada, ben, 2, "before");
+    let saved = w.back_up(ada);
+    talk(&mut w, ada, ben, 2, "forgotten");
+    w.run_for(HOUR);
+    w.skew(ada, 365 * 24 * 3_600_000);
+    w.restore(ada, &saved);
+    talk(&mut w, ada, ben, 1, "ahead");
+    w.run_for(2 * HOUR);
+    assert_eq!(lives(&mut w, ben, ada), 0, "nobody takes keys of next year");
+    w.skew(ada, 0);
+    w.restore(ada, &saved);
+    talk(&mut w, ada, ben, 2, "right");
+    assert!(whole(&mut w, ada, ben), "{:?} and {:?}", w.texts(ada, ben), w.texts(ben, ada));
+    // What she wrote by the wrong clock is lost with that life.
+    assert_eq!(w.texts(ada, ben).len(), 4 + 4 + 1 + 4);
+    assert_eq!((lives(&mut w, ben, ada), lives(&mut w, ada, ben)), (1, 0));
+}
+
 /// Her words come back newest first. The highest of them is there when she loses everything again, from a backup that
 /// was made meanwhile.
 #[test]
