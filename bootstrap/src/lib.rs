@@ -44,19 +44,36 @@ pub use error::{RelayError, StoreError};
 pub use identity::RelayIdentity;
 pub use relay::{Relay, RelayHandle};
 
-/// Resolves when the process is asked to stop: SIGTERM or Ctrl-C.
-pub async fn stop_signal() {
+/// Resolves when the process is asked to stop: SIGTERM or Ctrl-C. Both are listened to from the call on, and no
+/// longer end the process by themselves: call it before anything is announced.
+///
+/// # Panics
+/// Outside of a runtime.
+pub fn stop_signal() -> impl Future<Output = ()> {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            },
-            Err(_) => drop(tokio::signal::ctrl_c().await),
+        let listen = |kind| {
+            let listening = signal(kind);
+            async move {
+                match listening {
+                    Ok(mut listening) => drop(listening.recv().await),
+                    // What cannot be listened to ends the process as ever.
+                    Err(_) => std::future::pending().await,
+                }
+            }
+        };
+        let (terminate, interrupt) =
+            (listen(SignalKind::terminate()), listen(SignalKind::interrupt()));
+        async move {
+            tokio::select! {
+                () = terminate => {}
+                () = interrupt => {}
+            }
         }
     }
     #[cfg(not(unix))]
-    drop(tokio::signal::ctrl_c().await);
+    async {
+        drop(tokio::signal::ctrl_c().await);
+    }
 }

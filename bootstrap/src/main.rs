@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
 
 use bootstrap::config::Overrides;
@@ -68,13 +69,17 @@ fn execute(cli: Cli) -> Result<(), RelayError> {
 
 #[tokio::main]
 async fn run(config: Config) -> Result<(), RelayError> {
-    let mut relay = Relay::start(config).await?;
+    let mut stop = pin!(bootstrap::stop_signal());
+    let mut relay = tokio::select! {
+        started = Relay::start(config) => started?,
+        () = &mut stop => return Ok(()),
+    };
     for address in &relay.addresses {
         say(&address.to_string())?;
     }
     tokio::select! {
         ended = relay.stopped() => return ended,
-        () = bootstrap::stop_signal() => {}
+        () = stop => {}
     }
     relay.shutdown().await
 }

@@ -172,11 +172,16 @@ impl RunningNode {
 /// When the node does not start, or a part of it fails later.
 pub async fn run_up(mut config: NodeConfig) -> anyhow::Result<()> {
     init_log(&config.log)?;
+    let mut stop = std::pin::pin!(bootstrap::stop_signal());
     let relay = match config.host_relay {
         true => Some(host_relay(&mut config).await?),
         false => None,
     };
-    let running = start(&config).await.map_err(|error| match error {
+    let started = tokio::select! {
+        started = start(&config) => started,
+        () = &mut stop => return Ok(()),
+    };
+    let running = started.map_err(|error| match error {
         StartError::Store { source: StoreError::Corrupt(_) | StoreError::Unreadable(_), .. } => {
             let error = anyhow::Error::new(error);
             anyhow::anyhow!(
@@ -206,7 +211,7 @@ pub async fn run_up(mut config: NodeConfig) -> anyhow::Result<()> {
     {
         println!("{error}: {}", browser::instructions(&link));
     }
-    let outcome = running.run(bootstrap::stop_signal()).await;
+    let outcome = running.run(stop).await;
     if let Some(relay) = relay {
         relay.shutdown().await?;
     }

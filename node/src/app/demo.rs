@@ -28,13 +28,37 @@ pub async fn run_demo(options: DemoConfig) -> anyhow::Result<()> {
         (None, Some(temporary)) => temporary.0.clone(),
         (None, None) => anyhow::bail!("no folder for the demonstration"),
     };
+    // Each of the two stops by itself.
+    let (ada_stops, ben_stops) = (bootstrap::stop_signal(), bootstrap::stop_signal());
+    let mut stop = std::pin::pin!(bootstrap::stop_signal());
+    let (relay, running) = tokio::select! {
+        ready = set_up(&options, &folder) => ready?,
+        () = &mut stop => return Ok(()),
+    };
+    let mut nodes = running.into_iter().map(|(_, _, node)| node);
+    let (Some(ada), Some(ben)) = (nodes.next(), nodes.next()) else {
+        anyhow::bail!("two people were started");
+    };
+    let (one, other) = tokio::join!(ada.run(ada_stops), ben.run(ben_stops));
+    relay.shutdown().await?;
+    one.and(other)
+}
+
+/// Two people of the demonstration, each with their node.
+type People = Vec<(&'static str, NodeConfig, RunningNode)>;
+
+/// Starts the relay and both nodes, registers them, and says where they are.
+async fn set_up(
+    options: &DemoConfig,
+    folder: &Path,
+) -> anyhow::Result<(bootstrap::RelayHandle, People)> {
     let relay_config = bootstrap::Config::development(folder.join("relay"));
     let relay = bootstrap::Relay::start(relay_config).await.context("the relay did not start")?;
     let address = relay.addresses.first().context("the relay has no address")?.to_string();
 
     let mut running = Vec::new();
     for (name, identifier) in PEOPLE {
-        let config = config_of(&options, &folder, name, &address);
+        let config = config_of(options, folder, name, &address);
         let node = start(&config).await.with_context(|| format!("{name}'s node did not start"))?;
         match node.locked {
             true => println!("{name}'s vault is locked: unlock it in the browser."),
@@ -48,16 +72,8 @@ pub async fn run_demo(options: DemoConfig) -> anyhow::Result<()> {
     if options.connected && !ada.locked && !ben.locked {
         connect(&ada.node, &ben.node).await?;
     }
-    welcome(&options, &folder, &running).await;
-
-    let mut nodes = running.into_iter().map(|(_, _, node)| node);
-    let (Some(ada), Some(ben)) = (nodes.next(), nodes.next()) else {
-        anyhow::bail!("two people were started");
-    };
-    let (one, other) =
-        tokio::join!(ada.run(bootstrap::stop_signal()), ben.run(bootstrap::stop_signal()));
-    relay.shutdown().await?;
-    one.and(other)
+    welcome(options, folder, &running).await;
+    Ok((relay, running))
 }
 
 fn config_of(options: &DemoConfig, folder: &Path, name: &str, relay: &str) -> NodeConfig {
