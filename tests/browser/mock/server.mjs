@@ -110,6 +110,7 @@ export async function startMock({ world = 'home', port = 0, now } = {}) {
   const node = new Node(WORLDS[world]((now ?? Date.now)()), { now });
   let listening = 0;
   let server;
+  const sockets = new Set();
   const up = () => new Promise((done, failed) => {
     server = createServer((request, response) => {
       const url = new URL(request.url, 'http://localhost');
@@ -119,7 +120,11 @@ export async function startMock({ world = 'home', port = 0, now } = {}) {
         response.writeHead(500).end();
       });
     });
-    server.on('upgrade', (request, socket) => events(node, request, socket));
+    server.on('upgrade', (request, socket) => {
+      sockets.add(socket);
+      socket.on('close', () => sockets.delete(socket));
+      events(node, request, socket);
+    });
     server.once('error', failed);
     server.listen(listening || port, '127.0.0.1', () => {
       listening = server.address().port;
@@ -127,7 +132,7 @@ export async function startMock({ world = 'home', port = 0, now } = {}) {
     });
   });
   const down = () => new Promise((done) => {
-    for (const tab of node.tabs) tab.drop();
+    for (const socket of sockets) socket.destroy();
     server.close(done);
     server.closeAllConnections();
   });

@@ -50,6 +50,11 @@ export async function openUi(browser, { world = 'home', width = 1180, height = 8
     await page.goto(mock.open());
     await page.waitForFunction(() => !location.hash.includes('login'));
     await page.waitForSelector('.app, .fr .sheet, .fr .duo');
+    // What is told only once reaches only a tab that listens.
+    for (const end = Date.now() + 30_000; mock.node.tabs.size === 0;) {
+      assert.ok(Date.now() < end, 'the page never listened');
+      await new Promise((done) => setTimeout(done, 10));
+    }
     if (hash) await page.evaluate((to) => { location.hash = to; }, hash);
   }
   const close = async () => {

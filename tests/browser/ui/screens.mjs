@@ -2,7 +2,8 @@
 import { ROUTES } from '../mock/api.mjs';
 import { addRequest, iso } from '../mock/world.mjs';
 
-const settle = (page) => page.waitForTimeout(150);
+/** By the page's own clock: what it had to do before, effects too, is done. */
+const settle = (page) => page.evaluate(() => new Promise((done) => setTimeout(() => requestAnimationFrame(() => setTimeout(done)), 150)));
 
 /** @type {Record<string, { world?: string, hash?: string, prepare?: Function, signIn?: boolean, act?: Function, ready: string }>} */
 export const SCREENS = {
@@ -35,7 +36,7 @@ export const SCREENS = {
     act: async ({ page }) => {
       await page.fill('[name=identifier]', 'ada@lindgarden.example');
       await page.click('.btn.main');
-      await page.waitForSelector('.otp');
+      await page.waitForSelector('.otp:focus');
       await page.keyboard.type('111111');
       await page.waitForSelector('[role=alert]');
     },
@@ -57,6 +58,7 @@ export const SCREENS = {
     ready: '.rows-none',
     act: async ({ page }) => {
       await page.keyboard.press('Control+k');
+      await page.waitForSelector('.find input:focus');
       await page.keyboard.type('wheelbarow');
     },
   },
@@ -136,6 +138,7 @@ export const SCREENS = {
   preview: {
     world: 'home', hash: '#/meet/scan', ready: '.card',
     act: async ({ page }) => {
+      await page.waitForSelector('.scan-again');
       await page.fill('.other-ways input', 'KITH:I1/GRACE');
       await page.click('.other-ways .btn');
     },
@@ -180,7 +183,7 @@ export async function showScreen(openUi, browser, name, options) {
   if (hash) await ui.page.evaluate((to) => { location.hash = to; }, hash);
   await settle(ui.page);
   await screen.act?.(ui);
-  await ui.page.waitForSelector(screen.ready, { timeout: 8000 });
+  await ui.page.waitForSelector(screen.ready, { timeout: 20_000 });
   await settle(ui.page);
   return ui;
 }
