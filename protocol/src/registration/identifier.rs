@@ -21,11 +21,16 @@ const MAX_DOMAIN: usize = 253;
 /// Longest telephone number as typed, in bytes; E.164 has 15 digits.
 const MAX_PHONE: usize = 40;
 
+/// In so many last digits the numbers of a range differ.
+pub const RANGE_DIGITS: usize = 4;
+
 /// An address in its one form. Wiped when dropped, and never shown by `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Identifier {
     kind: IdentifierKind,
     address: Zeroizing<String>,
+    /// A telephone number's country.
+    calling_code: Option<u16>,
 }
 
 /// A text that is no address of the kind given.
@@ -59,11 +64,11 @@ impl Identifier {
         if text.len() > MAX_IDENTIFIER {
             return Err(IdentifierError);
         }
-        let address = match kind {
-            IdentifierKind::Email => email(text.trim())?,
-            IdentifierKind::Phone => phone(text.trim())?,
+        let (address, calling_code) = match kind {
+            IdentifierKind::Email => (email(text.trim())?, None),
+            IdentifierKind::Phone => phone(text.trim()).map(|(form, code)| (form, Some(code)))?,
         };
-        Ok(Self { kind, address: Zeroizing::new(address) })
+        Ok(Self { kind, address: Zeroizing::new(address), calling_code })
     }
 
     /// What kind of address it is.
@@ -76,6 +81,12 @@ impl Identifier {
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// A telephone number's calling code (ITU-T E.164); several countries may share one.
+    #[must_use]
+    pub fn calling_code(&self) -> Option<u16> {
+        self.calling_code
     }
 
     /// The address with most of it hidden, for a person who already knows it.
@@ -100,12 +111,23 @@ impl Identifier {
             IdentifierKind::Phone => b"phone\0".as_slice(),
         };
         let folded = Zeroizing::new(self.address.to_lowercase());
-        let mut mac =
-            Hmac::<Sha256>::new_from_slice(pepper).expect("HMAC takes keys of any length");
-        mac.update(kind);
-        mac.update(folded.as_bytes());
-        IdentifierHash(mac.finalize().into_bytes().into())
+        keyed(pepper, kind, folded.as_bytes())
     }
+
+    /// The keyed hash of a telephone number's range: the number without its last [`RANGE_DIGITS`] digits.
+    #[must_use]
+    pub fn range_hash(&self, pepper: &[u8; 32]) -> Option<IdentifierHash> {
+        self.calling_code?;
+        let range = self.address.len().saturating_sub(RANGE_DIGITS);
+        Some(keyed(pepper, b"range\0", self.address.as_bytes().get(..range)?))
+    }
+}
+
+fn keyed(pepper: &[u8; 32], kind: &[u8], bytes: &[u8]) -> IdentifierHash {
+    let mut mac = Hmac::<Sha256>::new_from_slice(pepper).expect("HMAC takes keys of any length");
+    mac.update(kind);
+    mac.update(bytes);
+    IdentifierHash(mac.finalize().into_bytes().into())
 }
 
 fn email(text: &str) -> Result<String, IdentifierError> {
@@ -140,7 +162,8 @@ fn is_local(c: char) -> bool {
     }
 }
 
-fn phone(text: &str) -> Result<String, IdentifierError> {
+/// The number's form, and its calling code.
+fn phone(text: &str) -> Result<(String, u16), IdentifierError> {
     let plausible = text.len() <= MAX_PHONE
         && text.starts_with('+')
         && text.chars().all(|c| c.is_ascii_digit() || "+ -().".contains(c));
@@ -151,7 +174,7 @@ fn phone(text: &str) -> Result<String, IdentifierError> {
     if !phonenumber::is_valid(&number) || number.extension().is_some() {
         return Err(IdentifierError);
     }
-    Ok(number.format().mode(phonenumber::Mode::E164).to_string())
+    Ok((number.format().mode(phonenumber::Mode::E164).to_string(), number.code().value()))
 }
 
 #[cfg(test)]
@@ -203,6 +226,15 @@ mod tests {
     fn a_phone_number_becomes_e164() {
         use IdentifierKind::Phone;
         assert_eq!(parsed(Phone, "+49 (1512) 345-6789"), Some("+4915123456789".into()));
+        let ada = Identifier::parse(Phone, "+49 (1512) 345-6789").expect("valid");
+        assert_eq!(ada.calling_code(), Some(49));
+        let ranges = ["+4915123450000", "+4915123459999", "+4915123460000", "+4915123456789"]
+            .map(|text| Identifier::parse(Phone, text).expect("valid").range_hash(&[7; 32]));
+        assert_eq!(ranges[0], ranges[1], "of one range");
+        assert_ne!(ranges[1], ranges[2], "of two");
+        assert_ne!(ranges[3], Some(ada.hash(&[7; 32])));
+        let mail = Identifier::parse(IdentifierKind::Email, "ada@example.org").expect("valid");
+        assert_eq!((mail.calling_code(), mail.range_hash(&[7; 32])), (None, None));
         for text in ["", "12", "+1", "+999999999999", "0151 23456789", "+49 1512 x3456789", "++49"]
         {
             assert_eq!(parsed(Phone, text), None, "{text:?}");

@@ -8,7 +8,7 @@
 //! is not to be at rest. A restart therefore ends live challenges and forgets the counters,
 //! which nobody but the operator can cause.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -17,16 +17,16 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use self::limits::{Counts, Place, at_capacity, too_soon, wait_until};
 use super::identifier::{Identifier, IdentifierHash};
 use super::proof;
 use super::wire::{CODE_DIGITS, Challenged, RegisterRefusal, SentVia};
 use crate::Cx;
 use crate::ids::{AccountId, ChallengeId, RelayId};
 use crate::mailbox::wire::Proof;
-use crate::time::{DAY, HOUR, MINUTE, SECOND, Timestamp};
+use crate::time::{MINUTE, SECOND, Timestamp};
 
-/// Waiting time named when the relay as a whole is at a bound.
-const AT_CAPACITY_RETRY: u64 = MINUTE;
+mod limits;
 
 /// The numbers of a relay's registration, all changeable by its operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +49,19 @@ pub struct Policy {
     pub relay_sends_per_hour: usize,
     /// Most codes sent by the relay in a day.
     pub relay_sends_per_day: usize,
+    /// Calling codes of the countries whose telephone numbers are sent to; empty: all.
+    pub countries: BTreeSet<u16>,
+    /// Most codes sent to the numbers of one country in an hour.
+    pub country_sends_per_hour: usize,
+    /// Most codes sent to the numbers of one country in a day.
+    pub country_sends_per_day: usize,
+    /// Most codes sent in a day to numbers that differ in their last four digits only: those who are paid for
+    /// texts rent whole ranges.
+    pub range_sends_per_day: usize,
+    /// Most codes sent to telephone numbers in an hour: a cap on what texts can cost.
+    pub phone_sends_per_hour: usize,
+    /// Most codes sent to telephone numbers in a day.
+    pub phone_sends_per_day: usize,
     /// Most live challenges, and most identifiers and accounts that are counted. At the bound
     /// newcomers are refused: registration fails closed.
     pub max_tracked: usize,
@@ -66,6 +79,12 @@ impl Default for Policy {
             account_challenges_per_day: 10,
             relay_sends_per_hour: 2_000,
             relay_sends_per_day: 20_000,
+            countries: BTreeSet::new(),
+            country_sends_per_hour: 200,
+            country_sends_per_day: 1_000,
+            range_sends_per_day: 30,
+            phone_sends_per_hour: 300,
+            phone_sends_per_day: 2_000,
             max_tracked: 100_000,
         }
     }
@@ -145,9 +164,6 @@ pub struct Challenge {
     via: SentVia,
 }
 
-/// Moments of something that is counted, oldest first; never longer than its largest limit.
-type Log = VecDeque<Timestamp>;
-
 /// The relay's side of registration.
 #[derive(Debug)]
 pub struct Registrar {
@@ -156,10 +172,7 @@ pub struct Registrar {
     relay: RelayId,
     challenges: BTreeMap<ChallengeId, Challenge>,
     by_account: BTreeMap<AccountId, ChallengeId>,
-    identifier_challenges: BTreeMap<IdentifierHash, Log>,
-    identifier_sends: BTreeMap<IdentifierHash, Log>,
-    account_challenges: BTreeMap<AccountId, Log>,
-    relay_sends: Log,
+    counts: Counts,
     swept: Timestamp,
 }
 
@@ -173,10 +186,7 @@ impl Registrar {
             relay,
             challenges: BTreeMap::new(),
             by_account: BTreeMap::new(),
-            identifier_challenges: BTreeMap::new(),
-            identifier_sends: BTreeMap::new(),
-            account_challenges: BTreeMap::new(),
-            relay_sends: Log::new(),
+            counts: Counts::default(),
             swept: Timestamp::default(),
         }
     }
@@ -184,7 +194,7 @@ impl Registrar {
     /// Deals out a challenge; the account's earlier one, if any, ends.
     ///
     /// # Errors
-    /// [`RegisterRefusal::TooSoon`] at any limit.
+    /// [`RegisterRefusal::TooSoon`] at any limit, [`RegisterRefusal::CountryNotServed`].
     pub fn challenge(
         &mut self,
         account: AccountId,
@@ -194,14 +204,17 @@ impl Registrar {
     ) -> Result<(Challenged, Dispatch), RegisterRefusal> {
         let now = cx.now;
         self.sweep_if_due(now);
-        let hash = identifier.hash(&self.keys.pepper);
+        let place = Place::of(&identifier, &self.keys.pepper);
         if let Some(live) = self.by_account.get(&account).and_then(|id| self.challenges.get(id))
             && live.identifier == identifier
         {
             wait_until(live.resend_after, now)?;
         }
-        self.may_challenge(account, hash, now)?;
-        self.may_send(hash, now)?;
+        if self.challenges.len() >= self.policy.max_tracked {
+            return Err(at_capacity());
+        }
+        self.counts.may_challenge(&self.policy, account, place, now)?;
+        self.counts.may_send(&self.policy, place, now)?;
 
         if let Some(replaced) = self.by_account.remove(&account) {
             self.challenges.remove(&replaced);
@@ -221,9 +234,8 @@ impl Registrar {
             via,
             identifier: identifier.clone(),
         };
-        self.account_challenges.entry(account).or_default().push_back(now);
-        self.identifier_challenges.entry(hash).or_default().push_back(now);
-        self.count_send(hash, now);
+        self.counts.count_challenge(account, place, now);
+        self.counts.count_send(place, now);
         let answer = challenge.told(id);
         self.by_account.insert(account, id);
         self.challenges.insert(id, challenge);
@@ -250,9 +262,9 @@ impl Registrar {
             return Err(too_soon(live.expires_at.since(now)));
         }
         let (identifier, nonce) = (live.identifier.clone(), live.nonce);
-        let hash = identifier.hash(&self.keys.pepper);
-        self.may_send(hash, now)?;
-        self.count_send(hash, now);
+        let place = Place::of(&identifier, &self.keys.pepper);
+        self.counts.may_send(&self.policy, place, now)?;
+        self.counts.count_send(place, now);
 
         let code = Code::random(cx.rng);
         let code_hash = self.code_hash(code.digits(), account, &nonce);
@@ -314,10 +326,7 @@ impl Registrar {
         for id in over {
             self.end(id);
         }
-        prune(&mut self.identifier_challenges, now, HOUR);
-        prune(&mut self.identifier_sends, now, DAY);
-        prune(&mut self.account_challenges, now, DAY);
-        forget_before(&mut self.relay_sends, now.minus(DAY));
+        self.counts.sweep(now);
     }
 
     /// Live challenges.
@@ -350,37 +359,6 @@ impl Registrar {
         }
     }
 
-    fn may_challenge(
-        &self,
-        account: AccountId,
-        hash: IdentifierHash,
-        now: Timestamp,
-    ) -> Result<(), RegisterRefusal> {
-        let policy = &self.policy;
-        let full = self.challenges.len() >= policy.max_tracked
-            || self.identifier_sends.len() >= policy.max_tracked
-                && !self.identifier_sends.contains_key(&hash)
-            || self.account_challenges.len() >= policy.max_tracked
-                && !self.account_challenges.contains_key(&account);
-        if full {
-            return Err(too_soon(AT_CAPACITY_RETRY));
-        }
-        within(self.identifier_challenges.get(&hash), policy.challenges_per_hour, HOUR, now)?;
-        within(self.account_challenges.get(&account), policy.account_challenges_per_day, DAY, now)
-    }
-
-    fn may_send(&self, hash: IdentifierHash, now: Timestamp) -> Result<(), RegisterRefusal> {
-        let policy = &self.policy;
-        within(self.identifier_sends.get(&hash), policy.sends_per_day, DAY, now)?;
-        within(Some(&self.relay_sends), policy.relay_sends_per_hour, HOUR, now)?;
-        within(Some(&self.relay_sends), policy.relay_sends_per_day, DAY, now)
-    }
-
-    fn count_send(&mut self, hash: IdentifierHash, now: Timestamp) {
-        self.identifier_sends.entry(hash).or_default().push_back(now);
-        self.relay_sends.push_back(now);
-    }
-
     /// HMAC-SHA256(otp key, code length (u8) ‖ code ‖ account ‖ nonce).
     fn code_hash(&self, code: &str, account: AccountId, nonce: &[u8; 32]) -> [u8; 32] {
         let mut mac =
@@ -405,42 +383,6 @@ impl Challenge {
             development_code: None,
         }
     }
-}
-
-fn too_soon(millis: u64) -> RegisterRefusal {
-    RegisterRefusal::TooSoon { retry_ms: u32::try_from(millis.max(1)).unwrap_or(u32::MAX) }
-}
-
-fn wait_until(moment: Timestamp, now: Timestamp) -> Result<(), RegisterRefusal> {
-    if now < moment { Err(too_soon(moment.since(now))) } else { Ok(()) }
-}
-
-/// Whether one more fits: fewer than `most` in the `window` that ends now.
-fn within(
-    log: Option<&Log>,
-    most: usize,
-    window: u64,
-    now: Timestamp,
-) -> Result<(), RegisterRefusal> {
-    let Some(log) = log else { return Ok(()) };
-    // The entry that has to leave the window before another may enter.
-    let Some(blocking) = log.len().checked_sub(most).and_then(|index| log.get(index)) else {
-        return Ok(());
-    };
-    wait_until(blocking.plus(window), now)
-}
-
-fn forget_before(log: &mut Log, moment: Timestamp) {
-    while log.front().is_some_and(|at| *at <= moment) {
-        log.pop_front();
-    }
-}
-
-fn prune<K: Ord>(logs: &mut BTreeMap<K, Log>, now: Timestamp, window: u64) {
-    logs.retain(|_, log| {
-        forget_before(log, now.minus(window));
-        !log.is_empty()
-    });
 }
 
 #[cfg(test)]

@@ -159,6 +159,9 @@ pub enum RegisterRefusal {
     /// The relay cannot answer now.
     #[error("the relay cannot answer now")]
     Unavailable,
+    /// This relay sends no texts to that country.
+    #[error("this relay sends no texts to that country")]
+    CountryNotServed,
 }
 
 impl Wire for RegisterRequest {

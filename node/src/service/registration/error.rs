@@ -26,6 +26,11 @@ pub enum RegistrationError {
     /// This relay cannot reach that kind of address.
     #[error("This relay cannot send codes to that kind of address. Try the other kind.")]
     KindNotServed,
+    /// This relay sends no texts to that country.
+    #[error(
+        "This relay sends no texts to numbers of that country. Try an e-mail address, or ask its operator."
+    )]
+    CountryNotServed,
     /// Not six digits.
     #[error("A code has {CODE_DIGITS} digits.")]
     MalformedCode,
@@ -64,6 +69,7 @@ impl Refusal for RegistrationError {
             Self::Unexpected => "relay_unexpected",
             Self::InvalidIdentifier => "invalid_identifier",
             Self::KindNotServed => "kind_not_served",
+            Self::CountryNotServed => "country_not_served",
             Self::MalformedCode => "malformed_code",
             Self::WrongCode { .. } => "wrong_code",
             Self::TooManyAttempts => "too_many_attempts",
@@ -92,6 +98,7 @@ impl From<RegisterRefusal> for RegistrationError {
         match refusal {
             RegisterRefusal::InvalidIdentifier => Self::InvalidIdentifier,
             RegisterRefusal::KindNotServed => Self::KindNotServed,
+            RegisterRefusal::CountryNotServed => Self::CountryNotServed,
             RegisterRefusal::WrongCode { attempts_left: 0 } => Self::TooManyAttempts,
             RegisterRefusal::WrongCode { attempts_left } => Self::WrongCode { attempts_left },
             RegisterRefusal::NoChallenge => Self::ChallengeExpired,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::registration::wire::IdentifierKind;
+use crate::time::{DAY, HOUR};
 use crypto::identity::{Identity, Seed};
 use crypto::secret::Secret;
 use proptest::prelude::*;
@@ -28,7 +29,9 @@ fn person(byte: u8) -> Person {
 }
 
 fn address(text: &str) -> Identifier {
-    Identifier::parse(IdentifierKind::Email, text).unwrap()
+    let phone = text.starts_with('+');
+    let kind = if phone { IdentifierKind::Phone } else { IdentifierKind::Email };
+    Identifier::parse(kind, text).unwrap()
 }
 
 impl World {
@@ -251,6 +254,69 @@ fn the_relay_as_a_whole_has_a_spending_cap_and_bounded_memory() {
         assert!(world.challenge(&person(n), &format!("p{n}@example.org")).is_ok());
     }
     assert!(world.challenge(&person(9), "p9@example.org").is_err());
+}
+
+/// How many of these numbers a fresh registrar sends a code to at once, each asked for by another account.
+fn sent_to(policy: Policy, numbers: impl IntoIterator<Item = String>) -> usize {
+    let mut w = World::with(policy);
+    let mut asked_by = 0;
+    numbers
+        .into_iter()
+        .filter(|number| {
+            asked_by += 1;
+            w.challenge(&person(asked_by), number).is_ok()
+        })
+        .count()
+}
+
+/// German mobile numbers, each in a range of its own.
+fn spread(count: u32) -> impl Iterator<Item = String> {
+    (0..count).map(|n| format!("+4915{:09}", 123_000_000 + n * 10_000 + n))
+}
+
+#[test]
+fn a_range_a_country_and_all_texts_together_have_budgets_of_their_own() {
+    let policy = || Policy {
+        range_sends_per_day: 3,
+        country_sends_per_hour: 5,
+        phone_sends_per_hour: 7,
+        ..Policy::default()
+    };
+    let range = (0..9).map(|n| format!("+491512345678{n}"));
+    assert_eq!(sent_to(policy(), range.clone()), 3, "the budget of the range");
+    assert_eq!(sent_to(policy(), spread(9)), 5, "the budget of the country");
+    let austrian = (0..9).map(|n| format!("+43664{}", 1_230_000 + n * 10_001));
+    assert_eq!(sent_to(policy(), spread(9).chain(austrian.clone())), 7, "of all texts");
+    // None of it holds for e-mail, and what was refused is not counted.
+    let mut w = World::with(Policy { phone_sends_per_hour: 0, ..Policy::default() });
+    assert!(w.challenge(&person(1), "+4915123456789").is_err());
+    assert!(w.challenge(&person(1), "ada@example.org").is_ok());
+}
+
+#[test]
+fn budgets_of_texts_come_back_with_time() {
+    let policy = Policy { country_sends_per_hour: 1, range_sends_per_day: 2, ..Policy::default() };
+    let mut w = World::with(policy);
+    let [one, two, three] = ["+4915123456781", "+4915123456782", "+4915123456783"];
+    assert!(w.challenge(&person(1), one).is_ok());
+    let refused = w.challenge(&person(2), two).expect_err("one an hour");
+    assert_eq!(refused, RegisterRefusal::TooSoon { retry_ms: 3_600_000 });
+    w.now = w.now.plus(HOUR);
+    assert!(w.challenge(&person(2), two).is_ok());
+    w.now = w.now.plus(HOUR);
+    let refused = w.challenge(&person(3), three).expect_err("two a day");
+    assert_eq!(refused, RegisterRefusal::TooSoon { retry_ms: 22 * 3_600_000 });
+}
+
+#[test]
+fn a_country_that_is_not_on_the_list_is_not_sent_to_and_costs_nothing() {
+    let policy = Policy { countries: [43].into(), ..Policy::default() };
+    let mut w = World::with(policy);
+    for _ in 0..20 {
+        let refused = w.challenge(&person(1), "+4915123456789").expect_err("not served");
+        assert_eq!(refused, RegisterRefusal::CountryNotServed);
+    }
+    assert!(w.challenge(&person(1), "+436641234567").is_ok());
 }
 
 #[test]
