@@ -10,7 +10,10 @@ use libp2p::Multiaddr;
 use protocol::time::{MINUTE, SECOND};
 use serde::{Deserialize, Serialize};
 
-pub use sections::{Bucket, Circuits, DriverKind, Kind, Mailbox, Network, Rates, Registration};
+pub use sections::{
+    Bucket, Circuits, EmailWay, Encryption, Mailbox, Network, PhoneWay, Rates, Registration, Sms,
+    Smtp,
+};
 
 mod sections;
 
@@ -105,6 +108,9 @@ pub enum ConfigError {
     /// A value cannot work.
     #[error("configuration: {0}")]
     Unusable(&'static str),
+    /// A way for codes cannot work.
+    #[error("configuration: {0}")]
+    Driver(String),
 }
 
 impl Config {
@@ -185,7 +191,7 @@ impl Config {
             rates.peer,
             rates.address,
         ];
-        let rules: [(bool, &'static str); 12] = [
+        let rules: [(bool, &'static str); 9] = [
             (!self.data_dir.as_os_str().is_empty(), "data_dir is empty"),
             (
                 !self.name.trim().is_empty() && self.name.len() <= MAX_NAME,
@@ -208,15 +214,6 @@ impl Config {
                 "circuits need a second, reservations a minute at least",
             ),
             (
-                (1..=7).contains(&registration.credential_days),
-                "registration.credential_days must be 1 to 7",
-            ),
-            (!registration.kinds.is_empty(), "registration.kinds is empty"),
-            (
-                registration.code_seconds > 0 && registration.prefix_challenges_per_day > 0,
-                "registration limits must not be 0",
-            ),
-            (
                 mailbox.default_ttl_seconds > 0
                     && mailbox.default_ttl_seconds <= mailbox.max_ttl_seconds
                     && mailbox.max_ttl_seconds <= 366 * 24 * 3_600,
@@ -228,7 +225,7 @@ impl Config {
                 "every rate needs burst and refill_ms above 0, [rates] a burst of 128 or more",
             ),
         ];
-        match rules.into_iter().find(|(holds, _)| !holds) {
+        match rules.into_iter().chain(registration.rules()).find(|(holds, _)| !holds) {
             Some((_, why)) => Err(ConfigError::Unusable(why)),
             None => Ok(()),
         }

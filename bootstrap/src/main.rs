@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::process::ExitCode;
 
 use bootstrap::config::Overrides;
+use bootstrap::registration::Drivers;
 use bootstrap::{Config, Relay, RelayError, RelayIdentity, peer};
 use clap::{Parser, Subcommand};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -56,7 +57,7 @@ fn execute(cli: Cli) -> Result<(), RelayError> {
     match cli.command {
         Command::Run(overrides) => run(load(overrides)?),
         Command::CheckConfig(overrides) => {
-            load(overrides)?;
+            Drivers::of(&load(overrides)?)?;
             say("The configuration is usable.")
         }
         Command::Identity(overrides) => {

@@ -10,6 +10,8 @@
 pub(crate) mod accounts;
 pub(crate) mod credential;
 pub mod driver;
+pub mod sending;
 pub(crate) mod service;
 
-pub use driver::{ConsoleDriver, Driver, DriverError};
+pub use driver::{ConsoleDriver, Driver, DriverError, Drivers};
+pub use sending::{DeadLetter, DeadLetters};

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admission::Admission;
 use crate::behaviour::{self, Behaviour};
 use crate::clock::Clock;
-use crate::config::{Config, DriverKind, Network};
+use crate::config::{Config, Network};
 use crate::error::RelayError;
 use crate::health::{self, Counters};
 use crate::identity::{Derived, RelayIdentity};
@@ -28,7 +28,7 @@ use crate::rates::Rates;
 use crate::registration::accounts::{AccountStore, SledAccounts};
 use crate::registration::credential::Credentials;
 use crate::registration::service as registration;
-use crate::registration::{ConsoleDriver, Driver};
+use crate::registration::{DeadLetters, Driver, Drivers};
 use crate::store::Database;
 use crate::swarm::{self, Channels, Net};
 
@@ -50,6 +50,8 @@ pub struct RelayHandle {
     pub relay_id: RelayId,
     /// Where it answers `/healthz`, if it does.
     pub health: Option<SocketAddr>,
+    /// Codes that did not leave.
+    pub dead_letters: DeadLetters,
     shutdown: CancellationToken,
     supervisor: JoinHandle<Result<(), RelayError>>,
 }
@@ -64,10 +66,9 @@ impl Relay {
     /// # Cancel safety
     /// Dropping the future leaves nothing running.
     pub async fn start(config: Config) -> Result<RelayHandle, RelayError> {
-        let driver: Arc<dyn Driver> = match config.registration.driver {
-            DriverKind::Console => Arc::new(ConsoleDriver),
-        };
-        Self::start_with(config, driver, Clock::system()).await
+        config.validate()?;
+        let drivers = Drivers::of(&config)?;
+        Self::start_with(config, Arc::new(drivers), Clock::system()).await
     }
 
     /// Starts a relay with a way of one's own for codes, by a clock of one's own.
@@ -96,7 +97,15 @@ impl Relay {
         let mut tasks = Tasks::new();
         let health =
             spawn_health(&mut tasks, config.health, Arc::clone(&counters), &shutdown).await?;
-        let services = Services { accounts: Arc::new(accounts), store, admission, driver, clock };
+        let dead_letters = DeadLetters::default();
+        let services = Services {
+            accounts: Arc::new(accounts),
+            store,
+            admission,
+            driver,
+            dead_letters: dead_letters.clone(),
+            clock,
+        };
         let channels = services.spawn(&mut tasks, &config, &identity);
         let announce_listeners = config.network.external_addresses.is_empty();
         let net = Net::new(swarm, channels, Rates::new(&config), counters, announce_listeners);
@@ -107,7 +116,7 @@ impl Relay {
         });
         let supervisor = tokio::spawn(supervise(tasks, shutdown.clone()));
         tracing::info!(relay = %relay_id, addresses = addresses.len(), "relay is running");
-        Ok(RelayHandle { addresses, relay_id, health, shutdown, supervisor })
+        Ok(RelayHandle { addresses, relay_id, health, dead_letters, shutdown, supervisor })
     }
 }
 
@@ -185,12 +194,13 @@ struct Services {
     store: SledStore,
     admission: Admission,
     driver: Arc<dyn Driver>,
+    dead_letters: DeadLetters,
     clock: Clock,
 }
 
 impl Services {
     fn spawn(self, tasks: &mut Tasks, config: &Config, identity: &RelayIdentity) -> Channels {
-        let Self { accounts, store, admission, driver, clock } = self;
+        let Self { accounts, store, admission, driver, dead_letters, clock } = self;
         let lifetime = config.registration.credential_lifetime();
         let seed = identity.derive(Derived::Credential);
         let credentials = Credentials::new(identity.relay_id(), &seed, lifetime);
@@ -201,13 +211,14 @@ impl Services {
         let registration = registration::Service {
             name: config.name.clone(),
             development: config.development,
-            kinds: config.registration.kinds.iter().map(|kind| (*kind).into()).collect(),
+            kinds: config.registration.kinds(),
             credential_lifetime: lifetime,
             registrar: Registrar::new(config.registration.policy(), keys, identity.relay_id()),
             credentials: credentials.clone(),
             accounts,
             admission: admission.clone(),
             driver,
+            dead_letters,
             clock: clock.clone(),
         };
         let key = identity.signing_key();

@@ -7,6 +7,7 @@ mod bench;
 mod circuits;
 #[path = "relay/client.rs"]
 mod client;
+
 #[path = "relay/mailboxes.rs"]
 mod mailboxes;
 #[path = "relay/pinning.rs"]
@@ -15,3 +16,7 @@ mod pinning;
 mod registering;
 #[path = "relay/running.rs"]
 mod running;
+#[path = "relay/sending.rs"]
+mod sending;
+#[path = "relay/stand_in.rs"]
+mod stand_in;

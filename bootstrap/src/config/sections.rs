@@ -1,5 +1,9 @@
 //! The sections of the configuration, with the defaults that `deploy/relay.toml` shows.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
 use libp2p::Multiaddr;
 use protocol::mailbox::Limits;
 use protocol::registration::Policy;
@@ -110,30 +114,106 @@ impl Default for Circuits {
     }
 }
 
-/// How codes travel.
+/// How codes for e-mail addresses travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum DriverKind {
+pub enum EmailWay {
+    /// Nobody registers with one.
+    Off,
     /// Written to the relay's standard error, for an operator who passes them on.
     Console,
+    /// By e-mail, through the server in [`Smtp`].
+    Smtp,
 }
 
-/// What kinds of address are taken.
+/// How codes for telephone numbers travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// E-mail.
-    Email,
-    /// Telephone.
-    Phone,
+pub enum PhoneWay {
+    /// Nobody registers with one.
+    Off,
+    /// As for e-mail addresses.
+    Console,
+    /// By text message, through the gateway in [`Sms`].
+    Sms,
 }
 
-impl From<Kind> for IdentifierKind {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::Email => Self::Email,
-            Kind::Phone => Self::Phone,
-        }
+/// How a connection to a mail server is encrypted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Encryption {
+    /// From its first byte (RFC 8314 §3.3).
+    #[default]
+    Tls,
+    /// After `STARTTLS` (RFC 3207); a server that does not offer it is sent nothing.
+    Starttls,
+    /// Not at all: for a server on this machine.
+    None,
+}
+
+/// The mail server that takes codes (`[registration.smtp]`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Smtp {
+    /// Its name.
+    pub host: String,
+    /// Its port; absent: what the encryption usually has (465, 587, 25).
+    pub port: Option<u16>,
+    /// How the connection is encrypted.
+    pub encryption: Encryption,
+    /// As whom to sign in; absent: not at all.
+    pub user: Option<String>,
+    /// The file that holds the password and nothing else.
+    pub password_file: Option<PathBuf>,
+    /// Who writes: `Name <address>`.
+    pub from: String,
+    /// A PEM file with the certificate of an authority that only this server has.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// The gateway that takes codes for text messages (`[registration.sms]`): Twilio, or what speaks like it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sms {
+    /// Where messages are posted.
+    pub url: String,
+    /// As whom to sign in: the account, or a key of it.
+    pub user: String,
+    /// The file that holds the secret and nothing else.
+    pub password_file: Option<PathBuf>,
+    /// Who writes: a number, a name, or a service of senders (`MG…`).
+    pub from: String,
+    /// A PEM file with the certificate of the only authority that is trusted; absent: the public ones.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Sms {
+    /// Whether something stands everywhere where it must, and codes never cross a network in the clear.
+    pub(crate) fn is_usable(&self) -> bool {
+        let here = ["http://127.0.0.1:", "http://[::1]:", "http://localhost:"];
+        let private =
+            self.url.starts_with("https://") || here.iter().any(|here| self.url.starts_with(here));
+        private && !self.user.is_empty() && !self.from.is_empty()
+    }
+}
+
+impl Smtp {
+    /// The port to connect to.
+    pub(crate) fn port(&self) -> u16 {
+        self.port.unwrap_or(match self.encryption {
+            Encryption::Tls => 465,
+            Encryption::Starttls => 587,
+            Encryption::None => 25,
+        })
+    }
+
+    /// Whether codes never cross a network in the clear.
+    pub(crate) fn is_private(&self) -> bool {
+        let here = || match self.host.parse::<IpAddr>() {
+            Ok(address) => address.is_loopback(),
+            Err(_) => self.host == "localhost",
+        };
+        self.encryption != Encryption::None || here()
     }
 }
 
@@ -141,10 +221,10 @@ impl From<Kind> for IdentifierKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Registration {
-    /// How codes travel.
-    pub driver: DriverKind,
-    /// What people may register with.
-    pub kinds: Vec<Kind>,
+    /// How codes for e-mail addresses travel.
+    pub email: EmailWay,
+    /// How codes for telephone numbers travel.
+    pub phone: PhoneWay,
     /// How long a credential is good, days: 1 to 7.
     pub credential_days: u32,
     /// How long a code is good, seconds.
@@ -163,14 +243,30 @@ pub struct Registration {
     pub relay_sends_per_hour: usize,
     /// Codes sent by the relay in a day.
     pub relay_sends_per_day: usize,
+    /// Calling codes of the countries whose telephone numbers are sent to; empty: all.
+    pub countries: BTreeSet<u16>,
+    /// Codes sent to the numbers of one country in an hour.
+    pub country_sends_per_hour: usize,
+    /// Codes sent to the numbers of one country in a day.
+    pub country_sends_per_day: usize,
+    /// Codes sent in a day to numbers that differ in their last four digits only.
+    pub range_sends_per_day: usize,
+    /// Codes sent to telephone numbers in an hour.
+    pub phone_sends_per_hour: usize,
+    /// Codes sent to telephone numbers in a day.
+    pub phone_sends_per_day: usize,
+    /// The mail server, where one is used.
+    pub smtp: Option<Smtp>,
+    /// The gateway for text messages, where one is used.
+    pub sms: Option<Sms>,
 }
 
 impl Default for Registration {
     fn default() -> Self {
         let policy = Policy::default();
         Self {
-            driver: DriverKind::Console,
-            kinds: vec![Kind::Email, Kind::Phone],
+            email: EmailWay::Console,
+            phone: PhoneWay::Console,
             credential_days: 7,
             code_seconds: policy.code_lifetime / SECOND,
             resend_seconds: policy.resend_after / SECOND,
@@ -180,11 +276,57 @@ impl Default for Registration {
             prefix_challenges_per_day: 20,
             relay_sends_per_hour: policy.relay_sends_per_hour,
             relay_sends_per_day: policy.relay_sends_per_day,
+            countries: policy.countries,
+            country_sends_per_hour: policy.country_sends_per_hour,
+            country_sends_per_day: policy.country_sends_per_day,
+            range_sends_per_day: policy.range_sends_per_day,
+            phone_sends_per_hour: policy.phone_sends_per_hour,
+            phone_sends_per_day: policy.phone_sends_per_day,
+            smtp: None,
+            sms: None,
         }
     }
 }
 
 impl Registration {
+    /// What has to hold, and the sentence for where it does not.
+    pub(crate) fn rules(&self) -> [(bool, &'static str); 6] {
+        let (smtp, sms) = (self.smtp.as_ref(), self.sms.as_ref());
+        [
+            (
+                (1..=7).contains(&self.credential_days),
+                "registration.credential_days must be 1 to 7",
+            ),
+            (
+                !self.kinds().is_empty(),
+                "registration.email and registration.phone are both off: nobody could register",
+            ),
+            (
+                self.email != EmailWay::Smtp || smtp.is_some_and(|smtp| !smtp.host.is_empty()),
+                "registration.email = \"smtp\" needs host and from in [registration.smtp]",
+            ),
+            (
+                self.phone != PhoneWay::Sms || sms.is_some_and(Sms::is_usable),
+                "registration.phone = \"sms\" needs url (https), user and from in [registration.sms]",
+            ),
+            (
+                smtp.is_none_or(Smtp::is_private),
+                "registration.smtp.encryption = \"none\" is for a mail server on this machine",
+            ),
+            (
+                self.code_seconds > 0 && self.prefix_challenges_per_day > 0,
+                "registration limits must not be 0",
+            ),
+        ]
+    }
+
+    /// What people may register with.
+    pub(crate) fn kinds(&self) -> Vec<IdentifierKind> {
+        let email = (self.email != EmailWay::Off).then_some(IdentifierKind::Email);
+        let phone = (self.phone != PhoneWay::Off).then_some(IdentifierKind::Phone);
+        email.into_iter().chain(phone).collect()
+    }
+
     pub(crate) fn policy(&self) -> Policy {
         Policy {
             code_lifetime: self.code_seconds.saturating_mul(SECOND),
@@ -194,6 +336,12 @@ impl Registration {
             account_challenges_per_day: self.account_challenges_per_day,
             relay_sends_per_hour: self.relay_sends_per_hour,
             relay_sends_per_day: self.relay_sends_per_day,
+            countries: self.countries.clone(),
+            country_sends_per_hour: self.country_sends_per_hour,
+            country_sends_per_day: self.country_sends_per_day,
+            range_sends_per_day: self.range_sends_per_day,
+            phone_sends_per_hour: self.phone_sends_per_hour,
+            phone_sends_per_day: self.phone_sends_per_day,
             ..Policy::default()
         }
     }

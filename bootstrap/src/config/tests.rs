@@ -42,7 +42,11 @@ fn what_cannot_work_is_refused_with_a_sentence() {
         "[network]\nmax_connections = 0",
         "[circuits]\ncircuit_bytes = 0",
         "[registration]\ncredential_days = 8",
-        "[registration]\nkinds = []",
+        "[registration]\nemail = 'off'\nphone = 'off'",
+        "[registration]\nemail = 'smtp'",
+        "[registration]\nphone = 'sms'",
+        "[registration]\nphone = 'sms'\n[registration.sms]\nurl = 'http://sms.example.org'\nuser = 'a'\nfrom = 'b'",
+        "[registration.smtp]\nhost = 'mail.example.org'\nencryption = 'none'",
         "[mailbox]\ndefault_ttl_seconds = 0",
         "[rates]\npeer = { burst = 1, refill_ms = 1 }",
     ] {

@@ -1,7 +1,6 @@
 //! The task that answers `/kith/register/1`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use libp2p::PeerId;
 use protocol::Cx;
@@ -18,18 +17,12 @@ use tokio_util::task::TaskTracker;
 use super::accounts::AccountStore;
 use super::credential::Credentials;
 use super::driver::Driver;
+use super::sending::{self, DeadLetters};
 use crate::admission::Admission;
-use crate::behaviour::REQUEST_TIMEOUT;
 use crate::clock::Clock;
 use crate::error::StoreError;
 use crate::peer;
 
-/// Longest time that a driver may take for one code.
-const SEND_TIMEOUT: Duration = Duration::from_secs(8);
-/// What has to be left of a request's time for waiting in line and for the way back.
-const SPARE: Duration = Duration::from_secs(2);
-// A code that arrives is worth nothing to somebody who was not told its challenge.
-const _: () = assert!(SEND_TIMEOUT.as_millis() + SPARE.as_millis() <= REQUEST_TIMEOUT.as_millis());
 /// Most codes on their way at once; beyond it people are told to wait.
 const MAX_SENDING: usize = 64;
 /// What they are told to wait, milliseconds.
@@ -59,6 +52,7 @@ pub(crate) struct Service {
     pub(crate) accounts: Arc<dyn AccountStore>,
     pub(crate) admission: Admission,
     pub(crate) driver: Arc<dyn Driver>,
+    pub(crate) dead_letters: DeadLetters,
     pub(crate) clock: Clock,
 }
 
@@ -81,7 +75,7 @@ impl Service {
     ) -> Result<(), StoreError> {
         let (failed, mut failures) = mpsc::channel::<ChallengeId>(MAX_SENDING);
         let permits = Arc::new(Semaphore::new(MAX_SENDING));
-        let sending = TaskTracker::new();
+        let under_way = TaskTracker::new();
         loop {
             let Asked { peer, request, reply } = tokio::select! {
                 biased;
@@ -99,10 +93,18 @@ impl Service {
             let (answer, failure) = match self.step(&peer, request, permit.is_ok()).await {
                 Ok(Step::Done(response)) => (response, None),
                 Ok(Step::Send(told, dispatch)) => {
-                    let (driver, failed, outbox) =
-                        (Arc::clone(&self.driver), failed.clone(), outbox.clone());
-                    sending.spawn(async move {
-                        let response = send(&*driver, told, dispatch, &failed).await;
+                    let (driver, letters) = (Arc::clone(&self.driver), self.dead_letters.clone());
+                    let (failed, outbox, now) = (failed.clone(), outbox.clone(), self.clock.now());
+                    under_way.spawn(async move {
+                        let via = told.sent_via;
+                        let left = sending::send(&*driver, &dispatch, via, &letters, now).await;
+                        let response = if left {
+                            RegisterResponse::Challenged(told)
+                        } else {
+                            // Closed only when the service is gone, and the challenge with it.
+                            let _ = failed.send(dispatch.challenge).await;
+                            refused(RegisterRefusal::SendFailed)
+                        };
                         // The network task is gone only when the relay stops.
                         let _ = outbox.send(Answer(reply, response)).await;
                         drop(permit);
@@ -116,8 +118,8 @@ impl Service {
                 return Err(error);
             }
         }
-        sending.close();
-        sending.wait().await;
+        under_way.close();
+        under_way.wait().await;
         Ok(())
     }
 
@@ -257,25 +259,6 @@ impl Service {
     }
 }
 
-async fn send(
-    driver: &dyn Driver,
-    told: Challenged,
-    dispatch: Dispatch,
-    failed: &mpsc::Sender<ChallengeId>,
-) -> RegisterResponse {
-    let sent =
-        tokio::time::timeout(SEND_TIMEOUT, driver.send(&dispatch.identifier, &dispatch.code));
-    let why = match sent.await {
-        Ok(Ok(())) => return RegisterResponse::Challenged(told),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => "the driver took too long".into(),
-    };
-    tracing::warn!(challenge = %dispatch.challenge.short(), why, "a code was not sent");
-    // Closed only when the service is gone, and the challenge with it.
-    let _ = failed.send(dispatch.challenge).await;
-    RegisterResponse::Refused(RegisterRefusal::SendFailed)
-}
-
 fn refused(why: RegisterRefusal) -> RegisterResponse {
     RegisterResponse::Refused(why)
 }
@@ -336,6 +319,7 @@ mod tests {
             credentials: Credentials::new(RELAY, &Secret::from_bytes([4; 32]), 7 * DAY),
             accounts,
             admission: Admission::default(),
+            dead_letters: DeadLetters::default(),
             driver: Arc::new(ConsoleDriver),
             clock: Clock::new(|| NOW),
         }

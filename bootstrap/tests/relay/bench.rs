@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bootstrap::registration::ConsoleDriver;
+use bootstrap::registration::Drivers;
 use bootstrap::{Clock, Config, Relay, RelayHandle};
 use crypto::identity::{Identity, Seed, SigningKey};
 use crypto::secret::Secret;
@@ -85,7 +85,8 @@ impl Bench {
 async fn start(config: &Config, ahead: &Arc<AtomicU64>) -> RelayHandle {
     let (system, ahead) = (Clock::system(), Arc::clone(ahead));
     let clock = Clock::new(move || system.now().plus(ahead.load(Ordering::Relaxed)));
-    Relay::start_with(config.clone(), Arc::new(ConsoleDriver), clock).await.unwrap()
+    let drivers = Arc::new(Drivers::of(config).unwrap());
+    Relay::start_with(config.clone(), drivers, clock).await.unwrap()
 }
 
 /// Somebody with an account key.
