@@ -74,8 +74,10 @@ test('in the demonstration Ben scans Ada’s code with a camera, and the two tal
   await ben.see('.conv-head >> text=Here now');
   await ada.see('.conv-head >> text=Here now');
 
-  await ada.page.locator('textarea').pressSequentially('Six out of six. Tea at four?');
-  await ben.see('.typing-row >> text=Ada is typing');
+  // It is told once, and holds for seconds: whoever looks afterwards may be too late.
+  const typing = ben.see('.typing-row >> text=Ada is typing');
+  await ada.page.locator('textarea').pressSequentially('Six out of six. Tea at four?', { delay: 100 });
+  await typing;
   await ada.page.press('textarea', 'Enter');
   await ben.see('.run.plain >> text=Six out of six');
   await ben.page.waitForFunction(() => !document.querySelector('.typing-row')?.textContent.trim());
@@ -87,6 +89,7 @@ test('in the demonstration Ben scans Ada’s code with a camera, and the two tal
   assertOrder(await ben.states('Yes! I bring the apricot cake.'));
 
   await ben.page.evaluate(() => { location.hash = '#/settings/connection'; });
+  await ben.see('.pane-title');
   await ada.send('Then I wash the good cups.');
   await ben.see('.rail [role=img][aria-label="1 new"]');
   await ben.page.waitForFunction(() => document.title === '(1) Kith');
@@ -97,7 +100,10 @@ test('in the demonstration Ben scans Ada’s code with a camera, and the two tal
   await ben.openTab(`${ben.origin}/#/chats`);
   await ben.see('.row [aria-label="2 unread"]');
   await ben.look('unread');
-  assert.deepEqual(await ada.states('Bring Leo along.'), ['queued', 'delivered']);
+  // A relay may have held it meanwhile.
+  const went = await ada.states('Bring Leo along.');
+  assertOrder(went);
+  assert.equal(went.at(-1), 'delivered');
   await ben.press('Ada');
   await ben.see('.new-line');
   await ada.reaches('Bring Leo along.', 'read');

@@ -8,7 +8,7 @@ const PHONE = { width: 390, height: 800 };
 /** Where pictures of every screen go, for people to look at; nowhere when not asked. */
 const SHOTS = process.env.SHOTS;
 /** How long anything on a page may take, with two nodes and two browsers on a small machine. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 
 /** Where the pictures of the documentation go; nowhere when not asked. */
 const DOCS = process.env.DOCS_SHOTS;

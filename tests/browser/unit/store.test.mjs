@@ -45,6 +45,22 @@ test('a volatile event is folded without a cursor', () => {
   assert.deepEqual(S.reduce(state, { type: 'network', data: { online: false } }).status.network, { online: false });
 });
 
+test('what comes while the first page is on its way is in it', () => {
+  let state = S.asked(S.fromSync(snapshot()), 'c');
+  assert.equal(state.timelines.c.loaded, false);
+  for (const [seq, each] of [[11, message(8)], [12, mine(7, 'read')], [13, message(9)]]) state = S.reduce(state, { seq, type: 'message.added', data: each });
+  // The page is older than all of them, but for one word of mine, that it knows as delivered.
+  state = S.page(state, 'c', 'latest', page([message(6), mine(7, 'delivered')]));
+  assert.deepEqual(state.timelines.c.items.map((each) => each.id), ['m6', 'm7', 'm8', 'm9']);
+  assert.equal(state.timelines.c.items[1].delivery.state, 'read');
+  assert.equal(S.asked(state, 'c'), state, 'an open window stays');
+  // A retry begins with nothing, and what is kept is bounded.
+  state = S.asked(S.fromSync(snapshot()), 'c');
+  for (let n = 0; n < 60; n += 1) state = S.reduce(state, { seq: 11 + n, type: 'message.added', data: message(n) });
+  assert.equal(S.page(state, 'c', 'latest', page([])).timelines.c.items.length, 50);
+  assert.equal(S.page(S.asked(state, 'c'), 'c', 'latest', page([])).timelines.c.items.length, 0);
+});
+
 test('optimistic words give way to the message with their key, whichever comes first', () => {
   const pending = { id: 'k', client_key: 'k', chat_id: 'c', author: 'me', text: 'hi', pending: true };
   const real = mine(1, 'queued', { client_key: 'k' });

@@ -12,6 +12,7 @@ export async function loadPage(chatId, kind, before = () => {}) {
   const items = state.value.timelines[chatId]?.items ?? [];
   const edge = kind === 'before' ? items[0] : kind === 'after' ? items.at(-1) : null;
   const range = edge ? `&${kind}=${encodeURIComponent(edge.position)}` : '';
+  if (!edge) apply(S.asked, chatId);
   const page = await api.get(`${chatPath(chatId)}/messages?limit=${PAGE}${range}`);
   before();
   apply(S.page, chatId, edge ? kind : 'latest', page);

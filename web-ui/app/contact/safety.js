@@ -35,13 +35,14 @@ function SafetyDialog({ contact, name, onClose }) {
   const [view, setView] = useState('show');
   const [differs, setDiffers] = useState(false);
   const now = useNow();
-  const load = useAction(async () => {
-    setSafety(await api.get(at(contact, 'safety-number')));
-    setUrl(URL.createObjectURL(await api.blob(at(contact, 'safety-number/qr.svg'))));
-  });
+  const load = useAction(async () => setSafety(await api.get(at(contact, 'safety-number'))));
+  const draw = useAction(async () => setUrl(URL.createObjectURL(await api.blob(at(contact, 'safety-number/qr.svg')))));
   useEffect(() => {
     load.run();
   }, [contact.id, contact.verified]);
+  useEffect(() => {
+    draw.run();
+  }, [contact.id]);
   useEffect(() => () => url && URL.revokeObjectURL(url), [url]);
   const same = useAction(() => confirm(contact));
   const undo = useAction(() => withdraw(contact));
@@ -62,7 +63,7 @@ function SafetyDialog({ contact, name, onClose }) {
           <ol class="safety-digits num" aria-label=${t('safety/digits')}>${safety && groups(safety.number).map((five, i) => html`<li key=${i}>${five}</li>`)}</ol>
           ${safety && html`<p class="safety-copy"><${CopyButton} class="link" text=${groups(safety.number).join(' ')} label=${t('act/copy')} /></p>`}
         </div>
-        <${ProblemNote} problem=${load.problem} onRetry=${load.run} />
+        <${ProblemNote} problem=${load.problem ?? draw.problem} onRetry=${load.problem ? load.run : draw.run} />
         <${ProblemNote} problem=${same.problem ?? undo.problem} />
         <div class="row-btns end">
           ${contact.verified

@@ -40,8 +40,10 @@ function ShowMine({ head, tabs, foot, links }) {
 
 /** `head(title, lead)` draws the heading; `onRequest` tells where a new request is shown. */
 export function MeetTabs({ view, onView, head, foot, links, onRequest }) {
-  const [preview, setPreview] = useState(null);
-  useEffect(() => setPreview(null), [view]);
+  const [found, setFound] = useState(null);
+  // What was found while scanning is not shown under the other tab.
+  const preview = found?.view === view ? found.preview : null;
+  const setPreview = (next) => setFound(next && { view, preview: next });
   const tabs = html`<${Tabs} view=${view} onView=${onView} />`;
   if (preview) return html`<${Preview} preview=${preview} onAsked=${onRequest} onCancel=${() => setPreview(null)} />`;
   return html`<div class="meet" id="meet-panel" role="tabpanel" aria-labelledby=${`tab-${view}`}>

@@ -110,7 +110,8 @@ export function answered(state, type, data) {
 
 function withMessage(state, message) {
   const open = state.timelines[message.chat_id];
-  return open?.loaded ? put(state, 'timelines', message.chat_id, timeline.upsert(open, message)) : state;
+  if (!open) return state;
+  return put(state, 'timelines', message.chat_id, open.loaded ? timeline.upsert(open, message) : timeline.keep(open, message));
 }
 
 function settle(state, message) {
@@ -138,10 +139,14 @@ export function pendingDrop(state, chatId, clientKey) {
 /** The node's reply to a send. */
 export const sent = (state, message) => settle(withMessage(state, message), message);
 
+/** The first page is asked for: what comes before it belongs into it. */
+export const asked = (state, chatId) =>
+  state.timelines[chatId]?.loaded ? state : put(state, 'timelines', chatId, timeline.EMPTY);
+
 /** Opens or widens a conversation's window. */
 export function page(state, chatId, kind, result, cap) {
   const open = state.timelines[chatId] ?? timeline.EMPTY;
-  const next = kind === 'latest' ? timeline.latest(result)
+  const next = kind === 'latest' ? timeline.latest(result, open)
     : kind === 'before' ? timeline.prepend(open, result, cap)
     : timeline.append(open, result, cap);
   return put(state, 'timelines', chatId, next);

@@ -12,6 +12,8 @@
 export const CAP = 300;
 /** Messages asked for at a time. */
 export const PAGE = 50;
+/** Most messages kept that came before their first page did; the page has what is older. */
+const MAX_LATE = PAGE;
 
 const RANK = { failed: 0, queued: 1, custody: 2, delivered: 3, read: 4 };
 
@@ -35,9 +37,13 @@ function union(items, more) {
   return [...byId.values()].sort(ascending);
 }
 
-/** The newest page, replacing whatever the window showed. */
-export function latest(page) {
-  return { items: union([], page.items), hasBefore: page.has_before, hasAfter: page.has_after ?? false, loaded: true };
+/** A message that came while the first page was on its way; the last of them. */
+export const keep = (timeline, message) => ({ ...timeline, late: [...(timeline.late ?? []), message].slice(-MAX_LATE) });
+
+/** The newest page, replacing whatever the window showed, and what came while it was on its way. */
+export function latest(page, { late = [] } = {}) {
+  const open = { items: union([], page.items), hasBefore: page.has_before, hasAfter: page.has_after ?? false, loaded: true };
+  return late.reduce((kept, message) => upsert(kept, message), open);
 }
 
 /** Widens the window with an older page, dropping the newest beyond the cap. */
