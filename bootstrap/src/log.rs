@@ -7,8 +7,8 @@ use tracing_subscriber::filter::{FilterExt, Targets};
 use tracing_subscriber::layer::Filter;
 use tracing_subscriber::registry::LookupSpan;
 
-/// `asked`, in which the libraries that say where people are may only warn, even one that is asked
-/// for by its name.
+/// `asked`, in which the libraries that say where people are, or what is sent to them, may only warn, even one that
+/// is asked for by its name.
 pub fn discreet<S>(asked: EnvFilter) -> impl Filter<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -27,6 +27,9 @@ fn quiet() -> Targets {
         .with_target("hickory", LevelFilter::WARN)
         .with_target("multistream_select", LevelFilter::WARN)
         .with_target("sled", LevelFilter::WARN)
+        // They print what they send: a code, a number, what signs in.
+        .with_target("ureq", LevelFilter::WARN)
+        .with_target("lettre", LevelFilter::WARN)
 }
 
 #[cfg(test)]
@@ -37,7 +40,15 @@ mod tests {
     #[test]
     fn libraries_name_no_address_and_our_own_words_are_free() {
         let quiet = quiet();
-        for library in ["libp2p_swarm", "libp2p_tcp::provider", "quinn_proto", "hickory_proto"] {
+        for library in [
+            "libp2p_swarm",
+            "libp2p_tcp::provider",
+            "quinn_proto",
+            "hickory_proto",
+            "ureq::run",
+            "ureq_proto::util",
+            "lettre::transport::smtp::client",
+        ] {
             assert!(!quiet.would_enable(library, &Level::INFO), "{library}");
             assert!(quiet.would_enable(library, &Level::WARN), "{library}");
         }
