@@ -231,8 +231,8 @@ fn offer(ctx: &mut Ctx<'_>, account: AccountId) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// There is a new session, of our offer made at `offered_at` or of theirs, with another life of theirs if `anew`: what waits is sealed anew on it, behind the
-/// answer that makes it theirs too.
+/// There is a new session, of our offer made at `offered_at` or of theirs, with another life of theirs if `anew`: what
+/// waits is sealed anew on it, behind the answer that makes it theirs too.
 fn renew(
     ctx: &mut Ctx<'_>,
     account: AccountId,
