@@ -3,6 +3,7 @@
 //! Every key has a default except in what an operator must decide; an unknown key, an empty
 //! name or a zero where nothing works with zero stops the relay with a sentence about it.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -107,10 +108,7 @@ pub enum ConfigError {
     },
     /// A value cannot work.
     #[error("configuration: {0}")]
-    Unusable(&'static str),
-    /// A way for codes cannot work.
-    #[error("configuration: {0}")]
-    Driver(String),
+    Unusable(Cow<'static, str>),
 }
 
 impl Config {
@@ -226,7 +224,7 @@ impl Config {
             ),
         ];
         match rules.into_iter().chain(registration.rules()).find(|(holds, _)| !holds) {
-            Some((_, why)) => Err(ConfigError::Unusable(why)),
+            Some((_, why)) => Err(ConfigError::Unusable(why.into())),
             None => Ok(()),
         }
     }

@@ -66,7 +66,6 @@ impl Relay {
     /// # Cancel safety
     /// Dropping the future leaves nothing running.
     pub async fn start(config: Config) -> Result<RelayHandle, RelayError> {
-        config.validate()?;
         let drivers = Drivers::of(&config)?;
         Self::start_with(config, Arc::new(drivers), Clock::system()).await
     }

@@ -120,7 +120,7 @@ fn secret(file: Option<&Path>) -> Result<Zeroizing<String>, ConfigError> {
 }
 
 fn unusable(why: String) -> ConfigError {
-    ConfigError::Driver(why)
+    ConfigError::Unusable(why.into())
 }
 
 /// Whether a connection failed because it could not be made private: what rustls says is invalid data to its callers.

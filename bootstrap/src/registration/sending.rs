@@ -15,7 +15,7 @@ use super::driver::{Driver, DriverError};
 use crate::behaviour::REQUEST_TIMEOUT;
 
 /// Longest time that all tries of one code may take.
-pub(super) const SEND_TIMEOUT: Duration = Duration::from_secs(8);
+const SEND_TIMEOUT: Duration = Duration::from_secs(8);
 /// What has to be left of a request's time for waiting in line and for the way back.
 const SPARE: Duration = Duration::from_secs(2);
 // A code that arrives is worth nothing to somebody who was not told its challenge.
@@ -39,7 +39,7 @@ const PACE: Pace = Pace { first_pause: FIRST_PAUSE, all: SEND_TIMEOUT };
 /// A code that did not leave. Whose it was is not in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// When it was given up.
+    /// When the person asked for it, by the relay's clock.
     pub at: Timestamp,
     /// The way that it was to take.
     pub via: SentVia,
@@ -94,7 +94,7 @@ impl DeadLetters {
 }
 
 /// Hands a code to its driver, again if it surely did not leave, and returns whether it left. If not, it becomes a
-/// dead letter of `now`.
+/// dead letter of `now`, when it was asked for.
 pub(super) async fn send(
     driver: &dyn Driver,
     dispatch: &Dispatch,

@@ -182,11 +182,12 @@ async fn a_letter_that_does_not_leave_is_said_and_kept_without_the_address() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_text_that_does_not_leave_is_said_and_kept_without_the_number() {
-    let gateway = StandIn::start("sms_gateway.py", &[], &["400 21211", "500 20500"]);
+    let gateway = StandIn::start("sms_gateway.py", &[], &["400 21211", "307 30700", "500 20500"]);
     let known = sms(&gateway);
     let closed = format!("https://localhost:{}/", closed_port());
     for (sms, why) in [
         (known.clone(), "1 refused: the gateway answered 400, error 21211"),
+        (known.clone(), "1 refused: the gateway answered 307, error 30700"),
         // It may have left, and would be paid for twice.
         (known.clone(), "1 it may have left: the gateway answered 500, error 20500"),
         (

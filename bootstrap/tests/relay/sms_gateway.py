@@ -39,6 +39,8 @@ class Gateway(BaseHTTPRequestHandler):
     def reply(self, status, body):
         text = json.dumps(body).encode()
         self.send_response(status)
+        if status in (302, 307):
+            self.send_header("Location", PATH)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()

@@ -59,7 +59,7 @@ impl SmsDriver {
     /// [`ConfigError`] for a file that cannot be read, or a certificate that is none.
     pub fn of(config: &Config) -> Result<Self, ConfigError> {
         let sms = config.registration.sms.as_ref();
-        let sms: &Sms = sms.ok_or(ConfigError::Unusable("[registration.sms] is missing"))?;
+        let sms: &Sms = sms.ok_or_else(|| unusable("[registration.sms] is missing".into()))?;
         let mut tls = TlsConfig::builder();
         if let Some(file) = &sms.ca_file {
             let certificate = Certificate::from_pem(&read(file)?).map_err(|_| {
@@ -70,7 +70,9 @@ impl SmsDriver {
         let agent = Agent::config_builder()
             .timeout_global(Some(CALL_TIMEOUT))
             .http_status_as_error(false)
+            // An answer like any other.
             .max_redirects(0)
+            .max_redirects_will_error(false)
             .proxy(None)
             .user_agent("kith-relay")
             .tls_config(tls.build())

@@ -44,7 +44,7 @@ impl SmtpDriver {
     /// [`ConfigError`] for a file that cannot be read, or an address or a certificate that is none.
     pub fn of(config: &Config) -> Result<Self, ConfigError> {
         let smtp = config.registration.smtp.as_ref();
-        let smtp = smtp.ok_or(ConfigError::Unusable("[registration.smtp] is missing"))?;
+        let smtp = smtp.ok_or_else(|| unusable("[registration.smtp] is missing".into()))?;
         let from = smtp.from.parse().map_err(|error: AddressError| {
             unusable(format!("registration.smtp.from is no address: {error}"))
         })?;
