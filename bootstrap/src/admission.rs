@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use libp2p::PeerId;
+use protocol::ids::AccountId;
+use protocol::registration::wire::Told;
 use protocol::registration::{Account, Standing};
 use protocol::time::Timestamp;
 
@@ -16,44 +18,81 @@ use crate::peer;
 /// they are admitted again by renewing.
 const MAX_ADMITTED: usize = 200_000;
 
-/// The admitted peers, shared.
+/// The admitted peers, and those who are not to be, shared.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Admission {
-    until: Arc<RwLock<HashMap<PeerId, Timestamp>>>,
+    peers: Arc<RwLock<HashMap<PeerId, Entry>>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Entry {
+    Until(Timestamp),
+    Suspended,
+    Displaced(Timestamp),
 }
 
 impl Admission {
-    /// Admits an account for as long as the credential of its last renewal is good, or takes
-    /// the admission back when it is suspended.
-    pub(crate) fn apply(&self, account: &Account, lifetime: u64) {
-        let Some(peer) = peer::of_ed25519(&account.account.0) else { return };
-        let mut until = self.until.write().unwrap_or_else(PoisonError::into_inner);
-        match account.standing {
-            Standing::Suspended => {
-                until.remove(&peer);
-            }
-            Standing::Good => {
-                if until.len() >= MAX_ADMITTED && !until.contains_key(&peer) {
-                    make_room(&mut until);
-                }
-                until.insert(peer, account.renewed.plus(lifetime));
-            }
+    /// Admits an account for as long as the credential of its last renewal is good, or no more, by its standing.
+    /// Says whether that ends an admission, or what may be left of one.
+    pub(crate) fn apply(&self, account: &Account, lifetime: u64) -> bool {
+        let Some(peer) = peer::of_ed25519(&account.account.0) else { return false };
+        let entry = match account.standing {
+            Standing::Good => Entry::Until(account.renewed.plus(lifetime)),
+            Standing::Suspended => Entry::Suspended,
+            Standing::Displaced { at } => Entry::Displaced(at),
+        };
+        let mut peers = self.peers.write().unwrap_or_else(PoisonError::into_inner);
+        if peers.len() >= MAX_ADMITTED && !peers.contains_key(&peer) {
+            make_room(&mut peers);
+        }
+        let before = peers.insert(peer, entry);
+        !matches!(entry, Entry::Until(_)) && before != Some(entry)
+    }
+
+    /// This key is nobody's any more.
+    pub(crate) fn forget(&self, account: &AccountId) {
+        if let Some(peer) = peer::of_ed25519(&account.0) {
+            self.peers.write().unwrap_or_else(PoisonError::into_inner).remove(&peer);
         }
     }
 
     pub(crate) fn is_admitted(&self, peer: &PeerId, now: Timestamp) -> bool {
-        let until = self.until.read().unwrap_or_else(PoisonError::into_inner);
-        until.get(peer).is_some_and(|until| now < *until)
+        self.told(peer, now) == Told::Admitted
+    }
+
+    /// Whether the operator does not serve this account.
+    pub(crate) fn is_suspended(&self, account: &AccountId) -> bool {
+        let peer = peer::of_ed25519(&account.0);
+        peer.and_then(|peer| self.entry(&peer)) == Some(Entry::Suspended)
+    }
+
+    /// How this key stands.
+    pub(crate) fn told(&self, peer: &PeerId, now: Timestamp) -> Told {
+        match self.entry(peer) {
+            Some(Entry::Until(until)) if now < until => Told::Admitted,
+            Some(Entry::Until(_)) | None => Told::Unknown,
+            Some(Entry::Suspended) => Told::Suspended,
+            Some(Entry::Displaced(at)) => Told::Displaced { at },
+        }
+    }
+
+    fn entry(&self, peer: &PeerId) -> Option<Entry> {
+        self.peers.read().unwrap_or_else(PoisonError::into_inner).get(peer).copied()
     }
 }
 
-/// Forgets the tenth that ends first: rarely, and then enough for a while.
-fn make_room(until: &mut HashMap<PeerId, Timestamp>) {
-    let mut ends: Vec<_> = until.values().copied().collect();
+/// Forgets the tenth that ends first: rarely, and then enough for a while. Those who are not served stay, unless
+/// they are a tenth themselves: they are refused without an entry as well, and only not told why.
+fn make_room(peers: &mut HashMap<PeerId, Entry>) {
+    let end = |entry: &Entry| match entry {
+        Entry::Until(until) => *until,
+        Entry::Suspended | Entry::Displaced(_) => Timestamp(u64::MAX),
+    };
+    let mut ends: Vec<_> = peers.values().map(end).collect();
     let tenth = ends.len() / 10;
     let (_, limit, _) = ends.select_nth_unstable(tenth);
     let limit = *limit;
-    until.retain(|_, end| *end > limit);
+    peers.retain(|_, entry| end(entry) > limit);
 }
 
 #[cfg(test)]
@@ -85,9 +124,35 @@ mod tests {
     }
 
     #[test]
+    fn each_key_is_told_how_it_stands_and_an_end_is_said_once() {
+        let admission = Admission::default();
+        let peer = Keypair::generate_ed25519().public().to_peer_id();
+        let now = Timestamp(100);
+        assert_eq!(admission.told(&peer, now), Told::Unknown);
+        assert!(!admission.apply(&account(&peer, Standing::Good), 50));
+        assert_eq!(admission.told(&peer, now), Told::Admitted);
+        let at = Timestamp(7);
+        for (standing, told) in [
+            (Standing::Suspended, Told::Suspended),
+            (Standing::Displaced { at }, Told::Displaced { at }),
+        ] {
+            assert!(admission.apply(&account(&peer, standing), 50));
+            assert!(!admission.apply(&account(&peer, standing), 50), "twice");
+            assert_eq!(admission.told(&peer, now), told);
+            assert!(!admission.is_admitted(&peer, now));
+        }
+        let who = peer::account_of(&peer).expect("an Ed25519 peer");
+        admission.forget(&who);
+        assert_eq!(admission.told(&peer, now), Told::Unknown);
+    }
+
+    #[test]
     fn room_is_made_by_forgetting_what_ends_first() {
-        let mut until: HashMap<_, _> = (0..100).map(|n| (PeerId::random(), Timestamp(n))).collect();
-        make_room(&mut until);
-        assert!(until.len() < 100 && until.values().all(|end| end.0 > 10));
+        let entries = (0..100).map(|n| Entry::Until(Timestamp(n))).chain([Entry::Suspended]);
+        let mut peers: HashMap<_, _> = entries.map(|entry| (PeerId::random(), entry)).collect();
+        make_room(&mut peers);
+        let gone = |entry: &Entry| matches!(entry, Entry::Until(until) if until.0 <= 10);
+        assert!(peers.len() == 90 && !peers.values().any(gone));
+        assert!(peers.values().any(|entry| *entry == Entry::Suspended));
     }
 }

@@ -25,12 +25,13 @@ use crate::identity::{Derived, RelayIdentity};
 use crate::mailbox::service::{self as mailbox, Parts};
 use crate::mailbox::sled_store::SledStore;
 use crate::rates::Rates;
-use crate::registration::accounts::{AccountStore, SledAccounts};
+use crate::registration::accounts::Accounts;
+use crate::registration::accounts::sled_store::SledAccounts;
 use crate::registration::credential::Credentials;
 use crate::registration::service as registration;
 use crate::registration::{DeadLetters, Driver, Drivers};
 use crate::store::Database;
-use crate::swarm::{self, Channels, Net};
+use crate::swarm::{self, Channels, Net, Order};
 
 /// Longest time for listening to begin.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -83,11 +84,12 @@ impl Relay {
         let identity = RelayIdentity::load_or_create(&config.data_dir)?;
         let relay_id = identity.relay_id();
         let database = Database::open(&config.data_dir)?;
-        let accounts = SledAccounts::open(database.clone())?;
+        let accounts = Arc::new(SledAccounts::open(database.clone())?);
         let store = SledStore::open(database)?;
         let admission = Admission::default();
         let lifetime = config.registration.credential_lifetime();
-        accounts.for_each(&mut |account| admission.apply(&account, lifetime))?;
+        let (orders, orders_in) = mpsc::channel(swarm::ORDERS);
+        let accounts = Accounts::open(accounts, admission.clone(), lifetime, orders)?;
 
         let mut swarm = behaviour::swarm(identity.keypair(), &config, &admission, &clock)?;
         let addresses = announce(&mut swarm, &config.network).await?;
@@ -98,14 +100,14 @@ impl Relay {
             spawn_health(&mut tasks, config.health, Arc::clone(&counters), &shutdown).await?;
         let dead_letters = DeadLetters::default();
         let services = Services {
-            accounts: Arc::new(accounts),
+            accounts,
             store,
             admission,
             driver,
             dead_letters: dead_letters.clone(),
             clock,
         };
-        let channels = services.spawn(&mut tasks, &config, &identity);
+        let channels = services.spawn(&mut tasks, &config, &identity, orders_in);
         let announce_listeners = config.network.external_addresses.is_empty();
         let net = Net::new(swarm, channels, Rates::new(&config), counters, announce_listeners);
         let stop = shutdown.clone();
@@ -189,7 +191,7 @@ async fn spawn_health(
 
 /// What the services are made of.
 struct Services {
-    accounts: Arc<dyn AccountStore>,
+    accounts: Accounts,
     store: SledStore,
     admission: Admission,
     driver: Arc<dyn Driver>,
@@ -198,7 +200,13 @@ struct Services {
 }
 
 impl Services {
-    fn spawn(self, tasks: &mut Tasks, config: &Config, identity: &RelayIdentity) -> Channels {
+    fn spawn(
+        self,
+        tasks: &mut Tasks,
+        config: &Config,
+        identity: &RelayIdentity,
+        orders: mpsc::Receiver<Order>,
+    ) -> Channels {
         let Self { accounts, store, admission, driver, dead_letters, clock } = self;
         let lifetime = config.registration.credential_lifetime();
         let seed = identity.derive(Derived::Credential);
@@ -211,11 +219,9 @@ impl Services {
             name: config.name.clone(),
             development: config.development,
             kinds: config.registration.kinds(),
-            credential_lifetime: lifetime,
             registrar: Registrar::new(config.registration.policy(), keys, identity.relay_id()),
             credentials: credentials.clone(),
             accounts,
-            admission: admission.clone(),
             driver,
             dead_letters,
             clock: clock.clone(),
@@ -237,7 +243,7 @@ impl Services {
             let result = mailboxes.run(mailbox_in, &mailbox_outputs);
             ("mailbox", result.map_err(RelayError::from))
         });
-        Channels { mailbox, mailbox_out, register, register_out }
+        Channels { mailbox, mailbox_out, register, register_out, orders }
     }
 }
 

@@ -21,10 +21,11 @@ use futures::StreamExt;
 use libp2p::request_response::{self, Message, OutboundRequestId, ResponseChannel};
 use libp2p::swarm::{ConnectionId, SwarmEvent};
 use libp2p::{PeerId, Swarm, ping, relay};
-use protocol::ids::QueueId;
+use protocol::ids::{AccountId, QueueId};
 use protocol::mailbox::wire::{MAX_ITEMS, MailboxRefusal, MailboxRequest, MailboxResponse};
 use protocol::registration::wire::{RegisterRefusal, RegisterRequest, RegisterResponse};
 use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::behaviour::{Behaviour, BehaviourEvent};
@@ -45,10 +46,15 @@ pub(crate) const OUTPUTS: usize = 1_024;
 const BACKLOG: usize = 512;
 /// Waiting time named to those who found no room, milliseconds.
 const NO_ROOM_RETRY_MS: u32 = 1_000;
+/// Orders that wait for the network task; whoever gives one waits when it is full.
+pub(crate) const ORDERS: usize = 256;
 /// How often time is passed on to the mailbox thread.
 const TICK: Duration = Duration::from_secs(1);
 /// Ticks between two sweeps of the rate limiters.
 const SWEEP_TICKS: u32 = 60;
+/// Ticks that somebody who leaves has for reading the last answer: when they have, nobody tells us, and what is on
+/// its way is lost with the connection.
+const LEAVE_TICKS: u32 = 2;
 /// Failed pings after which a connection is closed.
 const MAX_PING_FAILURES: u8 = 2;
 
@@ -64,6 +70,16 @@ pub(crate) struct Channels {
     pub(crate) mailbox_out: mpsc::Receiver<MailboxOutput>,
     pub(crate) register: mpsc::Sender<RegisterAsked>,
     pub(crate) register_out: mpsc::Receiver<RegisterAnswer>,
+    pub(crate) orders: mpsc::Receiver<Order>,
+}
+
+/// What others than peers want of the network task.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Close every connection of this key.
+    Disconnect(PeerId),
+    /// Pass on that an account's queues are to be closed, and whom to tell when they are.
+    Erase(AccountId, oneshot::Sender<()>),
 }
 
 /// Why the loop goes round.
@@ -76,6 +92,7 @@ enum Woken {
     Room,
     Output(MailboxOutput),
     Answer(RegisterAnswer),
+    Order(Order),
     Tick,
     Event(SwarmEvent<BehaviourEvent>),
 }
@@ -90,6 +107,8 @@ pub(crate) struct Net {
     backlog: VecDeque<MailboxInput>,
     pushes: HashMap<OutboundRequestId, (PeerId, Ticket)>,
     addresses: HashMap<PeerId, IpAddr>,
+    /// To be disconnected, and at which tick.
+    leaving: HashMap<PeerId, u32>,
     ping_failures: HashMap<ConnectionId, u8>,
     ticks: u32,
 }
@@ -111,6 +130,7 @@ impl Net {
             backlog: VecDeque::new(),
             pushes: HashMap::new(),
             addresses: HashMap::new(),
+            leaving: HashMap::new(),
             ping_failures: HashMap::new(),
             ticks: 0,
         }
@@ -127,6 +147,7 @@ impl Net {
                 _ = self.channels.mailbox.reserve(), if !self.backlog.is_empty() => Woken::Room,
                 Some(output) = self.channels.mailbox_out.recv() => Woken::Output(output),
                 Some(answer) = self.channels.register_out.recv() => Woken::Answer(answer),
+                Some(order) = self.channels.orders.recv() => Woken::Order(order),
                 _ = tick.tick() => Woken::Tick,
                 event = self.swarm.select_next_some(), if self.backlog.len() < BACKLOG => {
                     Woken::Event(event)
@@ -135,10 +156,11 @@ impl Net {
             match woken {
                 Woken::Room => {}
                 Woken::Output(output) => self.output(output),
-                Woken::Answer(Answer(channel, response)) => {
-                    // Fails when the peer has left, or the request timed out.
-                    let _ =
-                        self.swarm.behaviour_mut().registration.send_response(channel, response);
+                Woken::Answer(answer) => self.answer(answer),
+                // Fails when the peer has no connection.
+                Woken::Order(Order::Disconnect(peer)) => drop(self.swarm.disconnect_peer_id(peer)),
+                Woken::Order(Order::Erase(account, done)) => {
+                    self.backlog.push_back(Input::Erase(account, done));
                 }
                 Woken::Tick => self.tick(),
                 Woken::Event(event) => self.route(event),
@@ -147,10 +169,22 @@ impl Net {
         }
     }
 
+    fn answer(&mut self, answer: RegisterAnswer) {
+        let Answer { reply, response, leaves } = answer;
+        // Fails when the peer has left, or the request timed out.
+        let _ = self.swarm.behaviour_mut().registration.send_response(reply, response);
+        if let Some(peer) = leaves {
+            self.leaving.insert(peer, self.ticks.wrapping_add(LEAVE_TICKS));
+        }
+    }
+
     fn tick(&mut self) {
         self.ticks = self.ticks.wrapping_add(1);
         if self.ticks.is_multiple_of(SWEEP_TICKS) {
             self.rates.sweep();
+        }
+        for (peer, _) in self.leaving.extract_if(|_, at| *at == self.ticks) {
+            let _ = self.swarm.disconnect_peer_id(peer);
         }
         // A thread that is behind gets its ticks by working off what it has.
         if self.backlog.is_empty() {
@@ -208,6 +242,7 @@ impl Net {
                 self.counters.connections.fetch_sub(1, Ordering::Relaxed);
                 self.ping_failures.remove(&connection_id);
                 if num_established == 0 {
+                    self.leaving.remove(&peer_id);
                     self.addresses.remove(&peer_id);
                     self.backlog.push_back(Input::Gone(peer_id));
                 }

@@ -1,6 +1,8 @@
 //! A real relay and real libp2p clients over the loopback interface.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "relay/accounts.rs"]
+mod accounts;
 #[path = "relay/bench.rs"]
 mod bench;
 #[path = "relay/circuits.rs"]

@@ -22,6 +22,6 @@ pub mod machine;
 pub mod proof;
 pub mod wire;
 
-pub use account::{Account, Standing};
+pub use account::{Account, Admitted, Known, NotServed, Standing};
 pub use identifier::{Identifier, IdentifierError, IdentifierHash};
 pub use machine::{Challenge, Code, Dispatch, Keys, Policy, Registrar};

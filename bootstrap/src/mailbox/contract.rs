@@ -36,6 +36,7 @@ contract! {
     what_is_put_is_found;
     items_come_in_order_within_count_and_bytes_and_only_of_their_queue;
     deleting_a_queue_deletes_what_is_in_it_and_nothing_else;
+    the_queues_of_an_account_are_found_until_they_are_deleted;
     forgetting_a_position_spares_a_newer_deposit_of_the_same_envelope;
     due_entries_come_in_order_of_time;
     later_changes_of_a_decision_go_over_earlier_ones;
@@ -148,6 +149,19 @@ fn deleting_a_queue_deletes_what_is_in_it_and_nothing_else(store: &mut dyn Mailb
     assert!(store.bundle(NEXT).expect("read").is_some());
 }
 
+fn the_queues_of_an_account_are_found_until_they_are_deleted(store: &mut dyn MailboxStore) {
+    const BEN: AccountId = AccountId([6; 32]);
+    let far = QueueId([3; 16]);
+    let of_ben = Queue { account: BEN, ..queue(far, QueueId([13; 16])) };
+    let both = [queue(HERE, SEND), queue(NEXT, QueueId([12; 16])), of_ben];
+    store.apply(&both.map(Change::PutQueue)).expect("applied");
+    assert_eq!(store.queues_of(ADA, 9).expect("read"), [HERE, NEXT]);
+    assert_eq!(store.queues_of(ADA, 1).expect("read"), [HERE]);
+    assert_eq!(store.queues_of(BEN, 9).expect("read"), [far]);
+    store.apply(&[Change::DeleteQueue { receive: HERE, send: SEND }]).expect("applied");
+    assert_eq!(store.queues_of(ADA, 9).expect("read"), [NEXT]);
+}
+
 fn forgetting_a_position_spares_a_newer_deposit_of_the_same_envelope(store: &mut dyn MailboxStore) {
     store.apply(&[put_seen(HERE, 9, 1), put_seen(HERE, 8, 2)]).expect("applied");
     store.apply(&[put_seen(HERE, 9, 3)]).expect("applied");
@@ -201,4 +215,17 @@ fn what_was_flushed_is_there_after_the_store_is_opened_again() {
     let database = Database::open(dir.path()).expect("free again");
     let store = SledStore::open(database).expect("open");
     assert_eq!(store.item(HERE, 1).expect("read"), Some(item(1, 100)));
+}
+
+#[test]
+fn a_store_from_before_the_index_of_accounts_gets_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let open = || Database::open(dir.path()).expect("free");
+    let tree = open().tree("mailbox").expect("open");
+    let key = [b"q".as_slice(), &HERE.0].concat();
+    let row = protocol::wire::encode(&queue(HERE, SEND)).expect("encodes");
+    tree.insert(key, row).expect("stored");
+    drop(tree);
+    let store = SledStore::open(open()).expect("open");
+    assert_eq!(store.queues_of(ADA, 9).expect("read"), [HERE]);
 }

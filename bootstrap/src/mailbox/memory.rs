@@ -43,6 +43,11 @@ impl MailboxStore for MemoryStore {
         Ok(self.usage.get(&account).copied().unwrap_or_default())
     }
 
+    fn queues_of(&self, account: AccountId, max: usize) -> Result<Vec<QueueId>, StoreError> {
+        let own = self.queues.values().filter(|queue| queue.account == account);
+        Ok(own.map(|queue| queue.receive).take(max).collect())
+    }
+
     fn item(&self, receive: QueueId, seq: u64) -> Result<Option<StoredItem>, StoreError> {
         Ok(self.items.get(&(receive, seq)).cloned())
     }

@@ -7,7 +7,7 @@ use protocol::mailbox::wire::{
     CustodyReceipt, Deposit, DepositRefusal, Item, MAX_ATTACH, MAX_BATCH_BYTES, MAX_CREDENTIAL,
     MAX_ITEMS, MailboxRefusal, MailboxRequest, MailboxResponse, OwnerClaim, Proof, QueueSpec,
 };
-use protocol::mailbox::{Due, DueKind, Limits, Offer, Opened, Queue, Seen, Usage, machine};
+use protocol::mailbox::{Due, DueKind, Limits, Offer, Opened, Queue, Seen, machine};
 use protocol::time::{SECOND, Timestamp};
 use tokio::sync::mpsc;
 
@@ -23,8 +23,6 @@ use crate::registration::credential::Credentials;
 
 /// Most inputs that share one flush.
 const MAX_GROUP: usize = 256;
-/// Most expiries worked off between two groups, so that deposits do not wait for them.
-const MAX_EXPIRIES: usize = 512;
 /// What a proof for an unknown queue is checked against, so that it costs the same: the base
 /// point of the curve. Whether it holds is not looked at.
 const NOBODY: [u8; 32] = {
@@ -100,7 +98,7 @@ impl<S: MailboxStore> Service<S> {
         inputs: impl IntoIterator<Item = Input<R>>,
     ) -> (Vec<Output<R>>, Result<(), StoreError>) {
         let now = self.parts.clock.now();
-        let mut answers = Vec::new();
+        let (mut answers, mut erased) = (Vec::new(), Vec::new());
         let mut outputs = Vec::new();
         let mut result = Ok(());
         for input in inputs {
@@ -122,6 +120,10 @@ impl<S: MailboxStore> Service<S> {
                     let done = self.subscribers.answered(&peer, ticket, &acknowledged, now);
                     result = result.and_then(|()| self.delete(&done));
                 }
+                Input::Erase(account, done) => {
+                    result = result.and_then(|()| self.erase(account, &mut outputs));
+                    erased.push(done);
+                }
                 Input::Gone(peer) => self.subscribers.detach_peer(&peer),
                 Input::Tick => result = result.and_then(|()| self.expire(now, &mut outputs)),
             }
@@ -129,6 +131,12 @@ impl<S: MailboxStore> Service<S> {
         if self.unflushed && result.is_ok() {
             result = self.store.flush();
             self.unflushed = result.is_err();
+        }
+        if result.is_ok() {
+            // Nobody waits any more when the relay stops.
+            for done in erased {
+                let _ = done.send(());
+            }
         }
         if result.is_err() {
             answers.iter_mut().for_each(|(_, answer)| *answer = unavailable());
@@ -308,6 +316,9 @@ impl<S: MailboxStore> Service<S> {
         };
         let envelope = EnvelopeId::of(&deposit.body);
         let (queue, seen) = self.remembered(queue, envelope, now)?;
+        if self.parts.admission.is_suspended(&queue.account) {
+            return Ok(Err(DepositRefusal::Full));
+        }
         let usage = self.store.usage(queue.account)?;
         let Deposit { send, ttl_seconds, body, proof: _ } = deposit;
         let offer = Offer { envelope, body, ttl_seconds };
@@ -389,57 +400,6 @@ impl<S: MailboxStore> Service<S> {
         }
     }
 
-    fn delete(&mut self, items: &[(QueueId, u64)]) -> Result<(), StoreError> {
-        for (receive, seq) in items {
-            let Some(queue) = self.store.queue(*receive)? else { continue };
-            let item = self.store.item(*receive, *seq)?;
-            let usage = self.store.usage(queue.account)?;
-            let changes = machine::acknowledge(&queue, usage, *seq, item.as_ref());
-            if !changes.is_empty() {
-                self.store.apply(&changes)?;
-                self.unflushed = true;
-            }
-        }
-        Ok(())
-    }
-
-    fn expire<R>(
-        &mut self,
-        now: Timestamp,
-        outputs: &mut Vec<Output<R>>,
-    ) -> Result<(), StoreError> {
-        for due in self.store.due(now, MAX_EXPIRIES)? {
-            let queue = self.store.queue(due.receive)?;
-            self.sweep(&due, queue.as_ref())?;
-            if queue.is_some() && self.store.queue(due.receive)?.is_none() {
-                self.release(due.receive, outputs);
-            }
-        }
-        Ok(())
-    }
-
-    /// Applies what an entry of the expiry index means for its queue.
-    fn sweep(&mut self, due: &Due, queue: Option<&Queue>) -> Result<(), StoreError> {
-        let usage = match queue {
-            Some(queue) => self.store.usage(queue.account)?,
-            None => Usage::default(),
-        };
-        let (item, seen) = match due.what {
-            DueKind::Item(seq) => (self.store.item(due.receive, seq)?, None),
-            DueKind::Seen(_, envelope) => (None, self.store.seen(due.receive, envelope)?),
-            DueKind::Queue => (None, None),
-        };
-        let changes = machine::expire(due, queue, usage, item.as_ref(), seen);
-        self.store.apply(&changes)?;
-        self.unflushed = true;
-        Ok(())
-    }
-
-    fn release<R>(&mut self, receive: QueueId, outputs: &mut Vec<Output<R>>) {
-        let Released(released) = self.subscribers.detach_queue(receive);
-        outputs.extend(released.map(Output::Unpin));
-    }
-
     /// The next items that are not over; none only if the queue has no more of them. Reads on
     /// behind those that are over and not swept yet.
     fn live(&self, read: Allowance, now: Timestamp) -> Result<Vec<Item>, StoreError> {
@@ -492,5 +452,6 @@ fn unavailable() -> MailboxResponse {
     refused(MailboxRefusal::Unavailable)
 }
 
+mod ending;
 #[cfg(test)]
 mod tests;

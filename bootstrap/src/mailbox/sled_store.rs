@@ -9,10 +9,12 @@
 //! | `s` | send | receive |
 //! | `b` | receive | bundle |
 //! | `u` | account | usage |
+//! | `a` | account, receive | nothing |
 //! | `i` | receive, seq | item |
 //! | `e` | receive, envelope | seen |
 //! | `p` | receive, seq | envelope |
 //! | `d` | time, receive, kind, seq, envelope | nothing |
+//! | `v` | | version of this layout |
 
 use std::collections::BTreeMap;
 
@@ -28,6 +30,8 @@ use crate::store::Database;
 
 /// Name of the tree.
 const TREE: &str = "mailbox";
+/// Version of the layout: 2 has queues by account.
+const VERSION: &[u8] = &[2];
 
 #[derive(Debug)]
 pub(crate) struct SledStore {
@@ -41,7 +45,25 @@ type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 impl SledStore {
     pub(crate) fn open(database: Database) -> Result<Self, StoreError> {
         let tree = database.tree(TREE)?;
-        Ok(Self { database, tree })
+        let mut store = Self { database, tree };
+        store.migrate()?;
+        Ok(store)
+    }
+
+    /// Stores from before there was an index of queues by account get it. Doing it twice does no harm.
+    fn migrate(&mut self) -> Result<(), StoreError> {
+        if self.read(b"v")?.is_some() {
+            return Ok(());
+        }
+        let mut batch = sled::Batch::default();
+        for entry in self.tree.scan_prefix(b"q").values() {
+            let bytes = entry.map_err(|error| self.database.failed(&error))?;
+            let queue: Queue = self.decoded(&bytes, "queue")?;
+            batch.insert(of_account(queue.account, queue.receive), &[]);
+        }
+        batch.insert(b"v", VERSION);
+        self.tree.apply_batch(batch).map_err(|error| self.database.failed(&error))?;
+        self.flush()
     }
 
     fn read(&self, key: &[u8]) -> Result<Option<sled::IVec>, StoreError> {
@@ -81,9 +103,14 @@ impl SledStore {
         match change {
             Change::PutQueue(queue) => {
                 writes.insert(by_id(b's', queue.send), Some(queue.receive.0.to_vec()));
+                writes.insert(of_account(queue.account, queue.receive), Some(Vec::new()));
                 writes.insert(by_id(b'q', queue.receive), Some(self.encoded(queue, "queue")?));
             }
             Change::DeleteQueue { receive, send } => {
+                if let Some(bytes) = self.current(&by_id(b'q', *receive), writes)? {
+                    let queue: Queue = self.decoded(&bytes, "queue")?;
+                    writes.insert(of_account(queue.account, *receive), None);
+                }
                 writes.insert(by_id(b'q', *receive), None);
                 writes.insert(by_id(b's', *send), None);
                 writes.insert(by_id(b'b', *receive), None);
@@ -160,6 +187,17 @@ impl MailboxStore for SledStore {
 
     fn usage(&self, account: AccountId) -> Result<Usage, StoreError> {
         Ok(self.value(&by_account(account), "usage")?.unwrap_or_default())
+    }
+
+    fn queues_of(&self, account: AccountId, max: usize) -> Result<Vec<QueueId>, StoreError> {
+        let keys = self.tree.scan_prefix(key(b'a', &[&account.0])).keys().take(max);
+        keys.map(|key| {
+            let key = key.map_err(|error| self.database.failed(&error))?;
+            key.last_chunk()
+                .map(|receive| QueueId(*receive))
+                .ok_or_else(|| self.database.damaged("account index"))
+        })
+        .collect()
     }
 
     fn item(&self, receive: QueueId, seq: u64) -> Result<Option<StoredItem>, StoreError> {
@@ -246,6 +284,10 @@ fn by_id(letter: u8, id: QueueId) -> Vec<u8> {
 
 fn by_account(account: AccountId) -> Vec<u8> {
     key(b'u', &[&account.0])
+}
+
+fn of_account(account: AccountId, receive: QueueId) -> Vec<u8> {
+    key(b'a', &[&account.0, &receive.0])
 }
 
 fn by_seq(letter: u8, receive: QueueId, seq: u64) -> Vec<u8> {

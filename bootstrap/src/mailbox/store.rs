@@ -20,6 +20,8 @@ pub(crate) trait MailboxStore: Send + 'static {
     fn bundle(&self, receive: QueueId) -> Result<Option<StoredBundle>, StoreError>;
     /// What an account uses; nothing when it is unknown.
     fn usage(&self, account: AccountId) -> Result<Usage, StoreError>;
+    /// Queues of an account, by their owner's addresses, at most `max`.
+    fn queues_of(&self, account: AccountId, max: usize) -> Result<Vec<QueueId>, StoreError>;
     /// The item at a position.
     fn item(&self, receive: QueueId, seq: u64) -> Result<Option<StoredItem>, StoreError>;
     /// Items after a position, in order: at most `max`, together at most `max_bytes` of body,

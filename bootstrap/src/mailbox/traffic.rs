@@ -1,8 +1,10 @@
 //! What goes between the network task and the mailbox thread.
 
 use libp2p::PeerId;
-use protocol::ids::QueueId;
+use protocol::ids::{AccountId, QueueId};
 use protocol::mailbox::wire::{Item, MailboxRequest, MailboxResponse};
+
+use tokio::sync::oneshot;
 
 use super::subscribers::Ticket;
 
@@ -27,6 +29,8 @@ pub(crate) enum Input<R> {
         /// What is durable there now.
         acknowledged: Vec<(QueueId, u64)>,
     },
+    /// Close all queues of an account; the other side is told when that is durable, or nothing when it fails.
+    Erase(AccountId, oneshot::Sender<()>),
     /// The last connection of a key is gone.
     Gone(PeerId),
     /// Time has passed.

@@ -9,16 +9,15 @@ use protocol::mailbox::wire::MAX_CREDENTIAL;
 use protocol::registration::wire::{
     Challenged, IdentifierKind, RegisterRefusal, RegisterRequest, RegisterResponse, SentVia,
 };
-use protocol::registration::{Account, Dispatch, Identifier, Registrar, Standing};
+use protocol::registration::{Account, Dispatch, Identifier, NotServed, Registrar, Standing};
 use protocol::time::Timestamp;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
 
-use super::accounts::AccountStore;
+use super::accounts::{AccountError, Accounts};
 use super::credential::Credentials;
 use super::driver::Driver;
 use super::sending::{self, DeadLetters};
-use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::error::StoreError;
 use crate::peer;
@@ -38,19 +37,27 @@ pub(crate) struct Asked<R> {
 
 /// An answer on its way.
 #[derive(Debug)]
-pub(crate) struct Answer<R>(pub(crate) R, pub(crate) RegisterResponse);
+pub(crate) struct Answer<R> {
+    pub(crate) reply: R,
+    pub(crate) response: RegisterResponse,
+    /// To be disconnected when it has the answer.
+    pub(crate) leaves: Option<PeerId>,
+}
+
+impl<R> Answer<R> {
+    fn new(reply: R, response: RegisterResponse) -> Self {
+        Self { reply, response, leaves: None }
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) name: String,
     pub(crate) development: bool,
     pub(crate) kinds: Vec<IdentifierKind>,
-    /// Milliseconds.
-    pub(crate) credential_lifetime: u64,
     pub(crate) registrar: Registrar,
     pub(crate) credentials: Credentials,
-    pub(crate) accounts: Arc<dyn AccountStore>,
-    pub(crate) admission: Admission,
+    pub(crate) accounts: Accounts,
     pub(crate) driver: Arc<dyn Driver>,
     pub(crate) dead_letters: DeadLetters,
     pub(crate) clock: Clock,
@@ -61,6 +68,8 @@ enum Step {
     Done(RegisterResponse),
     /// The answer waits for the driver.
     Send(Challenged, Dispatch),
+    /// The answer waits until this account's queues are gone.
+    Erase(AccountId),
 }
 
 impl Service {
@@ -106,14 +115,23 @@ impl Service {
                             refused(RegisterRefusal::SendFailed)
                         };
                         // The network task is gone only when the relay stops.
-                        let _ = outbox.send(Answer(reply, response)).await;
+                        let _ = outbox.send(Answer::new(reply, response)).await;
                         drop(permit);
+                    });
+                    continue;
+                }
+                Ok(Step::Erase(account)) => {
+                    let (accounts, outbox) = (self.accounts.clone(), outbox.clone());
+                    under_way.spawn(async move {
+                        let response = erased(&accounts, account).await;
+                        let leaves = Some(peer);
+                        let _ = outbox.send(Answer { reply, response, leaves }).await;
                     });
                     continue;
                 }
                 Err(error) => (refused(RegisterRefusal::Unavailable), Some(error)),
             };
-            let _ = outbox.send(Answer(reply, answer)).await;
+            let _ = outbox.send(Answer::new(reply, answer)).await;
             if let Some(error) = failure {
                 return Err(error);
             }
@@ -145,17 +163,20 @@ impl Service {
                 let verified = self.registrar.verify(account, challenge, &code, &proof, now);
                 match verified {
                     Err(refusal) => Ok(Step::Done(refused(refusal))),
-                    Ok(identifier) => self
-                        .admit(account, move |known| {
-                            Some(Account::admit(known, account, identifier, now))
-                        })
-                        .await
-                        .map(Step::Done),
+                    Ok(identifier) => {
+                        let admitted = self.accounts.admit(account, identifier, now).await;
+                        self.answer(account, admitted.map(Some)).map(Step::Done)
+                    }
                 }
             }
             RegisterRequest::Renew { credential } => {
                 self.renew(account, &credential).await.map(Step::Done)
             }
+            RegisterRequest::Standing => {
+                let told = self.accounts.admission().told(peer, now);
+                Ok(Step::Done(RegisterResponse::Standing(told)))
+            }
+            RegisterRequest::Erase => Ok(Step::Erase(account)),
             RegisterRequest::Challenge { .. } | RegisterRequest::Resend { .. } if !may_send => {
                 let busy = RegisterRefusal::TooSoon { retry_ms: SENDING_RETRY_MS };
                 Ok(Step::Done(refused(busy)))
@@ -216,46 +237,49 @@ impl Service {
         if !holds {
             return Ok(refused(RegisterRefusal::NotRenewable));
         }
-        // Who may not renew stays as they are, so that what they are is applied.
-        let renewed = move |known: Account| known.clone().renew(now).unwrap_or(known);
-        self.admit(account, move |known| known.map(renewed)).await
+        self.answer(account, self.accounts.renew(account, now).await)
     }
 
-    /// Stores what `change` makes of the account, admits it or, when it is suspended, does so no
-    /// more, and issues a credential.
-    async fn admit(
+    /// A credential for an account that is served, or why there is none.
+    fn answer(
         &self,
         account: AccountId,
-        change: impl FnOnce(Option<Account>) -> Option<Account> + Send + 'static,
+        outcome: Result<Option<Result<Account, NotServed>>, AccountError>,
     ) -> Result<RegisterResponse, StoreError> {
-        let accounts = Arc::clone(&self.accounts);
-        let stored = tokio::task::spawn_blocking(move || {
-            let changed = change(accounts.account(account)?);
-            if let Some(changed) = &changed {
-                accounts.put(changed)?;
+        let why = match outcome {
+            Err(AccountError::Store(error)) => return Err(error),
+            Err(AccountError::Stopping) => RegisterRefusal::Unavailable,
+            Ok(None) => RegisterRefusal::NotRenewable,
+            Ok(Some(Err(NotServed(Standing::Suspended)))) => RegisterRefusal::Suspended,
+            Ok(Some(Err(NotServed(Standing::Displaced { at })))) => {
+                RegisterRefusal::Displaced { at }
             }
-            Ok::<_, StoreError>(changed)
-        });
-        let stored = match stored.await {
-            Ok(stored) => stored?,
-            // The closure panicked: a bug, and nobody is admitted by a bug.
-            Err(_) => None,
+            Ok(Some(Err(NotServed(Standing::Good)) | Ok(_))) => {
+                return Ok(self.credential(account));
+            }
         };
-        let Some(stored) = stored else {
-            return Ok(refused(RegisterRefusal::NotRenewable));
-        };
-        self.admission.apply(&stored, self.credential_lifetime);
-        if stored.standing != Standing::Good {
-            return Ok(refused(RegisterRefusal::NotRenewable));
-        }
-        let (credential, expires_at) = match self.credentials.issue(account, self.clock.now()) {
-            Ok(issued) => issued,
+        Ok(refused(why))
+    }
+
+    fn credential(&self, account: AccountId) -> RegisterResponse {
+        match self.credentials.issue(account, self.clock.now()) {
+            Ok((credential, expires_at)) => RegisterResponse::Admitted { credential, expires_at },
             Err(error) => {
                 tracing::error!(%error, "no credential");
-                return Ok(refused(RegisterRefusal::Unavailable));
+                refused(RegisterRefusal::Unavailable)
             }
-        };
-        Ok(RegisterResponse::Admitted { credential, expires_at })
+        }
+    }
+}
+
+/// Forgets an account, and says whether it is gone.
+async fn erased(accounts: &Accounts, account: AccountId) -> RegisterResponse {
+    match accounts.erase(account, false).await {
+        Ok(_) => RegisterResponse::Erased,
+        Err(error) => {
+            tracing::error!(%error, "an account was not erased");
+            refused(RegisterRefusal::Unavailable)
+        }
     }
 }
 
@@ -264,151 +288,4 @@ fn refused(why: RegisterRefusal) -> RegisterResponse {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use super::*;
-    use crate::registration::ConsoleDriver;
-    use crypto::identity::{Identity, Seed};
-    use crypto::secret::Secret;
-    use libp2p::identity::Keypair;
-    use protocol::ids::RelayId;
-    use protocol::registration::{Keys, Policy, proof};
-    use protocol::time::DAY;
-
-    const NOW: Timestamp = Timestamp(1_700_000_000_000);
-    const RELAY: RelayId = RelayId([3; 32]);
-
-    /// One account, and how often it was looked at.
-    #[derive(Debug, Default)]
-    struct OneAccount(Mutex<Option<Account>>, AtomicUsize);
-
-    impl AccountStore for OneAccount {
-        fn account(&self, _: AccountId) -> Result<Option<Account>, StoreError> {
-            self.1.fetch_add(1, Ordering::Relaxed);
-            Ok(self.0.lock().expect("a lock").clone())
-        }
-
-        fn put(&self, account: &Account) -> Result<(), StoreError> {
-            *self.0.lock().expect("a lock") = Some(account.clone());
-            Ok(())
-        }
-
-        fn for_each(&self, _: &mut dyn FnMut(Account)) -> Result<(), StoreError> {
-            self.1.fetch_add(1, Ordering::Relaxed);
-            Ok(())
-        }
-    }
-
-    impl OneAccount {
-        fn suspend(&self) {
-            let mut account = self.0.lock().expect("a lock");
-            account.as_mut().expect("registered").standing = Standing::Suspended;
-        }
-    }
-
-    fn service(accounts: Arc<OneAccount>) -> Service {
-        let keys = Keys { otp: [1; 32], pepper: [2; 32] };
-        Service {
-            name: "test".into(),
-            development: true,
-            kinds: vec![IdentifierKind::Email],
-            credential_lifetime: 7 * DAY,
-            registrar: Registrar::new(Policy::default(), keys, RELAY),
-            credentials: Credentials::new(RELAY, &Secret::from_bytes([4; 32]), 7 * DAY),
-            accounts,
-            admission: Admission::default(),
-            dead_letters: DeadLetters::default(),
-            driver: Arc::new(ConsoleDriver),
-            clock: Clock::new(|| NOW),
-        }
-    }
-
-    fn ada() -> (Identity, PeerId) {
-        let identity = Identity::from_seed(&Seed::from_secret(Secret::from_bytes([7; 32])));
-        let mut seed = *identity.signing_seed().expose();
-        let keypair = Keypair::ed25519_from_bytes(&mut seed).expect("a seed");
-        (identity, keypair.public().to_peer_id())
-    }
-
-    async fn ask(service: &mut Service, peer: &PeerId, request: RegisterRequest) -> Step {
-        service.step(peer, request, true).await.expect("a store that works")
-    }
-
-    /// Challenge and right answer.
-    async fn register(
-        service: &mut Service,
-        identity: &Identity,
-        peer: &PeerId,
-        at: &str,
-    ) -> RegisterResponse {
-        let request =
-            RegisterRequest::Challenge { kind: IdentifierKind::Email, identifier: at.into() };
-        let Step::Send(told, dispatch) = ask(service, peer, request).await else {
-            panic!("a code")
-        };
-        let proof = proof::sign(identity, &told.nonce, RELAY);
-        let code = dispatch.code.digits().to_owned();
-        let verify = RegisterRequest::Verify { challenge: told.challenge, code, proof };
-        answer(ask(service, peer, verify).await)
-    }
-
-    fn answer(step: Step) -> RegisterResponse {
-        match step {
-            Step::Done(response) => response,
-            Step::Send(..) => panic!("an answer"),
-        }
-    }
-
-    #[tokio::test]
-    async fn a_suspension_ends_admission_when_somebody_renews_or_registers_again() {
-        let (identity, peer) = ada();
-        let not_renewable = refused(RegisterRefusal::NotRenewable);
-        for renews in [true, false] {
-            let accounts = Arc::new(OneAccount::default());
-            let mut service = service(Arc::clone(&accounts));
-            let admitted = register(&mut service, &identity, &peer, "ada@example.org").await;
-            let RegisterResponse::Admitted { credential, .. } = admitted else {
-                panic!("{admitted:?}")
-            };
-            assert!(service.admission.is_admitted(&peer, NOW));
-
-            accounts.suspend();
-            let answered = if renews {
-                answer(ask(&mut service, &peer, RegisterRequest::Renew { credential }).await)
-            } else {
-                register(&mut service, &identity, &peer, "ada@example.com").await
-            };
-            assert_eq!(answered, not_renewable);
-            assert!(!service.admission.is_admitted(&peer, NOW), "renews: {renews}");
-        }
-    }
-
-    /// Neither an answer nor the time that it takes can depend on what is not looked at.
-    #[tokio::test]
-    async fn no_answer_to_somebody_who_asks_for_a_code_waits_for_a_look_at_the_accounts() {
-        let (identity, peer) = ada();
-        let accounts = Arc::new(OneAccount::default());
-        let mut service = service(Arc::clone(&accounts));
-        register(&mut service, &identity, &peer, "ada@example.org").await;
-        let looked = accounts.1.load(Ordering::Relaxed);
-        assert!(looked > 0, "registering looks");
-        let stranger = Keypair::generate_ed25519().public().to_peer_id();
-        for identifier in ["ada@example.org", "nobody@example.org", "no address"] {
-            let kind = IdentifierKind::Email;
-            let request = RegisterRequest::Challenge { kind, identifier: identifier.into() };
-            let step = ask(&mut service, &stranger, request).await;
-            let challenge = match step {
-                Step::Send(told, _) => told.challenge,
-                Step::Done(_) => protocol::ids::ChallengeId([9; 16]),
-            };
-            ask(&mut service, &stranger, RegisterRequest::Resend { challenge }).await;
-            let proof = proof::sign(&identity, &[1; 32], RELAY);
-            let verify = RegisterRequest::Verify { challenge, code: "000000".into(), proof };
-            ask(&mut service, &stranger, verify).await;
-        }
-        ask(&mut service, &stranger, RegisterRequest::Info).await;
-        assert_eq!(accounts.1.load(Ordering::Relaxed), looked);
-    }
-}
+mod tests;

@@ -46,6 +46,7 @@ enum Command {
     Mailbox(PeerId, MailboxRequest, oneshot::Sender<Result<MailboxResponse, String>>),
     Acknowledge(ResponseChannel<MailboxResponse>, Vec<Item>),
     Reserve(Multiaddr, oneshot::Sender<Result<(), String>>),
+    Closed(oneshot::Sender<()>),
 }
 
 /// A batch that a relay pushed, to be acknowledged.
@@ -110,6 +111,13 @@ impl Client {
         self.commands.send(Command::Acknowledge(pushed.channel, pushed.items)).await.unwrap();
     }
 
+    /// Waits until no connection is left.
+    pub(crate) async fn closed(&self) {
+        let (done, closed) = oneshot::channel();
+        self.commands.send(Command::Closed(done)).await.unwrap();
+        soon("the end of the connection", closed).await.unwrap();
+    }
+
     /// Asks for a reservation.
     pub(crate) async fn reserve(&self, relay: &Multiaddr) -> Result<(), String> {
         let (done, result) = oneshot::channel();
@@ -157,6 +165,7 @@ struct Task {
     registering: Answers<RegisterResponse>,
     asking: Answers<MailboxResponse>,
     reserving: Option<(ListenerId, oneshot::Sender<Result<(), String>>)>,
+    closing: Vec<oneshot::Sender<()>>,
 }
 
 impl Task {
@@ -168,6 +177,7 @@ impl Task {
             registering: HashMap::new(),
             asking: HashMap::new(),
             reserving: None,
+            closing: Vec::new(),
         }
     }
 
@@ -202,6 +212,10 @@ impl Task {
                 let answer = MailboxResponse::Acknowledged { items };
                 let _ = self.swarm.behaviour_mut().mailbox.send_response(channel, answer);
             }
+            Command::Closed(done) => match self.swarm.connected_peers().next() {
+                Some(_) => self.closing.push(done),
+                None => done.send(()).unwrap(),
+            },
             Command::Reserve(circuit, done) => {
                 self.reserving = Some((self.swarm.listen_on(circuit).unwrap(), done));
             }
@@ -213,6 +227,11 @@ impl Task {
             SwarmEvent::ConnectionEstablished { peer_id, endpoint, .. } if endpoint.is_dialer() => {
                 if let Some(done) = self.dialling.pop() {
                     let _ = done.send(Ok(peer_id));
+                }
+            }
+            SwarmEvent::ConnectionClosed { num_established: 0, .. } => {
+                for done in self.closing.drain(..) {
+                    let _ = done.send(());
                 }
             }
             SwarmEvent::OutgoingConnectionError { error, .. } => {

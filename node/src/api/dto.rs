@@ -50,8 +50,8 @@ pub use node::{
 pub use problem::Problem;
 pub use profile::{Focus, Me, MePatch, Presence, PresenceState};
 pub use registration::{
-    Challenge, IdentifierKind, NewChallenge, Registration, RegistrationState, RelaySummary,
-    SentVia, VerificationCode,
+    Challenge, IdentifierKind, Leaving, NewChallenge, Registration, RegistrationState,
+    RelaySummary, SentVia, VerificationCode,
 };
 pub use request::{Direction, Request, RequestState, Via};
 pub use session::{

@@ -136,6 +136,14 @@ pub(super) async fn whoami(client: &Client, out: Out) -> Result<(), CliError> {
              with “kith register <identifier>”"
                 .to_owned()
         }
+        (RegistrationState::Suspended, _) => {
+            "suspended by the relay's operator: ask them, or use another relay".to_owned()
+        }
+        (RegistrationState::Displaced, _) => {
+            "not registered any more: another device registered with the same address. If it is \
+             still yours, register again with “kith register <identifier>”"
+                .to_owned()
+        }
         (state, _) => format!("not registered ({})", word(&state)),
     };
     out.line(table(&[

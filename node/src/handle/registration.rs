@@ -74,6 +74,14 @@ impl Registration<'_> {
         self.0.call(|ctx| Ok(service::registration::forget(ctx)?)).await
     }
 
+    /// Has the relay forget this account and what it holds for it, then forgets the registration here.
+    ///
+    /// # Errors
+    /// [`ServiceError`] when the relay does not answer, or there is no registration: nothing changes.
+    pub async fn erase(&self) -> Result<()> {
+        self.ask(service::registration::erase).await
+    }
+
     async fn challenged(&self) -> Result<dto::Challenge> {
         let current = self.current().await?;
         current.challenge.ok_or_else(|| NotFound("code request").into())

@@ -142,6 +142,7 @@ fn registration() -> Registration {
         state: RegistrationState::Challenged,
         relay: Some(RelaySummary { id: plain(), address: words(), development: true }),
         identifier: Some(words()),
+        displaced_at: None,
         expires_at: None,
         challenge: Some(Challenge {
             id: plain(),

@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! (none) ──code right──▶ held ──the relay will not renew it──▶ ended
-//!                          ▲                                     │
-//!                          └──────────── code right ─────────────┘
+//!                         │ ▲                                    │
+//!     the relay stopped it│ │it serves it again, or a right code │
+//!                         ▼ │                                    │
+//!                      stopped          held ◀───── code right ──┘
 //! ```
 //!
 //! A registration that holds stays until the code of the next one was right, at whatever relay.
@@ -13,6 +15,7 @@
 mod challenge;
 mod error;
 mod renewal;
+mod standing;
 
 use protocol::contact::RelayHome;
 use protocol::ids::RelayId;
@@ -25,6 +28,7 @@ use tokio::sync::oneshot;
 pub use challenge::{challenge, next, resend, verify};
 pub use error::RegistrationError;
 pub(super) use renewal::{on_not_admitted, on_time};
+pub use standing::{Stop, erase};
 
 use super::error::ServiceError;
 use super::{contact, queue};
@@ -67,6 +71,8 @@ enum Admission {
     Held(String),
     /// It did, and does not know us any more.
     Ended,
+    /// It did with this credential, and does not serve us now.
+    Stopped(String, Stop),
 }
 
 /// A challenge that waits for its code.
@@ -109,10 +115,19 @@ impl RegistrationRecord {
         matches!(self.admission, Admission::Ended)
     }
 
+    /// Why the relay does not serve this node, if it said so.
+    #[must_use]
+    pub fn stopped(&self) -> Option<Stop> {
+        match &self.admission {
+            Admission::Stopped(_, stop) => Some(*stop),
+            _ => None,
+        }
+    }
+
     fn credential(&self) -> Option<&str> {
         match &self.admission {
             Admission::Held(credential) => Some(credential),
-            Admission::Asked | Admission::Ended => None,
+            Admission::Asked | Admission::Ended | Admission::Stopped(..) => None,
         }
     }
 }
@@ -199,6 +214,7 @@ pub(super) fn on_relay(
     let was_up = before.is_some_and(|view| is_up(view.phase));
     if is_up(phase) && !was_up {
         queue::on_reached(ctx, relay)?;
+        standing::ask(ctx, relay)?;
     }
     Ok(())
 }

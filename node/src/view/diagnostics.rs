@@ -24,6 +24,18 @@ pub(crate) fn diagnostics(ctx: &Ctx<'_>) -> Result<Diagnostics, StoreError> {
                 "Your registration has ended: it ran out, or the relay does not know it any more.",
                 Some("Register again: Settings, or “kith register”."),
             ),
+            RegistrationState::Suspended => (
+                CheckState::Fail,
+                "The relay's operator has suspended this account: it takes no new messages for you.",
+                Some("Ask the operator, or register at another relay."),
+            ),
+            RegistrationState::Displaced => (
+                CheckState::Warn,
+                "Another device registered at the relay with the same address, and took its place.",
+                Some(
+                    "If the address is still yours, register again: Settings, or “kith register”.",
+                ),
+            ),
             RegistrationState::None | RegistrationState::Challenged => (
                 CheckState::Warn,
                 "No relay keeps messages for you while this computer is off.",

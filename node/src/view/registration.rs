@@ -4,7 +4,7 @@ use protocol::registration::wire::SentVia;
 
 use crate::api::dto::{self, RegistrationState, rfc3339};
 use crate::engine::Ctx;
-use crate::service::registration::{self as service, RegistrationRecord};
+use crate::service::registration::{self as service, RegistrationRecord, Stop};
 use crate::store::StoreError;
 
 use super::relay_name;
@@ -12,7 +12,10 @@ use super::relay_name;
 pub(crate) fn registration(ctx: &Ctx<'_>) -> Result<dto::Registration, StoreError> {
     let held = service::get(ctx)?;
     let next = service::next(ctx)?;
+    let stop = held.as_ref().and_then(RegistrationRecord::stopped);
     let state = match (&held, &next) {
+        _ if stop == Some(Stop::Suspended) => RegistrationState::Suspended,
+        _ if stop.is_some() => RegistrationState::Displaced,
         (Some(held), _) if held.is_admitted() && ctx.now < held.expires_at => {
             RegistrationState::Registered
         }
@@ -29,6 +32,10 @@ pub(crate) fn registration(ctx: &Ctx<'_>) -> Result<dto::Registration, StoreErro
             development: record.development,
         }),
         identifier: record.map(|record| record.identifier.clone()),
+        displaced_at: stop.and_then(|stop| match stop {
+            Stop::Displaced(at) => Some(rfc3339(at)),
+            Stop::Suspended => None,
+        }),
         expires_at: record
             .filter(|record| record.is_admitted())
             .map(|record| rfc3339(record.expires_at)),

@@ -6,6 +6,8 @@
 //! 3. It answers with the code and a signature over the relay's nonce; the relay answers with
 //!    an admission credential: an EdDSA JWT bound to the node's key.
 //! 4. It renews the credential before it expires, by the key alone.
+//! 5. After each connection it asks how it stands: a suspension, and somebody who took its address, close
+//!    the connection and are told that way.
 //!
 //! Spec: `docs/protocol/registration.md` §2.
 
@@ -75,6 +77,10 @@ pub enum RegisterRequest {
         /// The credential that is about to expire.
         credential: String,
     },
+    /// How the relay stands to the key of this connection.
+    Standing,
+    /// Forget the account of this connection's key, its queues and what waits in them.
+    Erase,
 }
 
 /// What a relay answers.
@@ -102,6 +108,26 @@ pub enum RegisterResponse {
     },
     /// No.
     Refused(RegisterRefusal),
+    /// To [`RegisterRequest::Standing`].
+    Standing(Told),
+    /// There is nothing any more.
+    Erased,
+}
+
+/// How a relay stands to a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Told {
+    /// It is not admitted: never was, erased, or for so long that the relay has to be asked for a renewal.
+    Unknown,
+    /// Admitted.
+    Admitted,
+    /// The operator does not serve it.
+    Suspended,
+    /// Another key proved the same address.
+    Displaced {
+        /// When, by the relay's clock.
+        at: Timestamp,
+    },
 }
 
 /// A live challenge.
@@ -162,6 +188,15 @@ pub enum RegisterRefusal {
     /// This relay sends no texts to that country.
     #[error("this relay sends no texts to that country")]
     CountryNotServed,
+    /// The operator does not serve this account, or one that had the address.
+    #[error("the operator has suspended this account")]
+    Suspended,
+    /// Another key proved the same address.
+    #[error("another device has registered with the same address")]
+    Displaced {
+        /// When, by the relay's clock.
+        at: Timestamp,
+    },
 }
 
 impl Wire for RegisterRequest {
@@ -180,6 +215,8 @@ impl std::fmt::Debug for RegisterRequest {
             Self::Resend { .. } => "Resend(..)",
             Self::Verify { .. } => "Verify(..)",
             Self::Renew { .. } => "Renew(..)",
+            Self::Standing => "Standing",
+            Self::Erase => "Erase",
         })
     }
 }
@@ -191,6 +228,8 @@ impl std::fmt::Debug for RegisterResponse {
             Self::Challenged(challenged) => challenged.fmt(f),
             Self::Admitted { expires_at, .. } => write!(f, "Admitted(until {})", expires_at.0),
             Self::Refused(why) => write!(f, "Refused({why:?})"),
+            Self::Standing(told) => write!(f, "Standing({told:?})"),
+            Self::Erased => f.write_str("Erased"),
         }
     }
 }

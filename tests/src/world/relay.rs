@@ -12,7 +12,7 @@ use protocol::mailbox::wire::{
 use protocol::mailbox::{Change, Due, DueKind, Limits, Offer, Queue, Seen, StoredItem, Usage};
 use protocol::mailbox::{machine, proof};
 use protocol::registration::wire::{
-    IdentifierKind, RegisterRefusal, RegisterRequest, RegisterResponse, SentVia,
+    IdentifierKind, RegisterRefusal, RegisterRequest, RegisterResponse, SentVia, Told,
 };
 use protocol::registration::{Identifier, Keys, Policy, Registrar};
 use protocol::sim::Party;
@@ -40,6 +40,8 @@ pub struct Relay {
     accounts: BTreeSet<AccountId>,
     /// Whom of them it admits.
     admitted: BTreeSet<AccountId>,
+    /// Whom it does not serve.
+    stopped: BTreeMap<AccountId, Told>,
     /// How often it refused somebody whom it does not know.
     pub refusals: u64,
 }
@@ -80,6 +82,7 @@ impl Relay {
             attached: BTreeMap::new(),
             accounts: BTreeSet::new(),
             admitted: BTreeSet::new(),
+            stopped: BTreeMap::new(),
             refusals: 0,
         }
     }
@@ -93,6 +96,15 @@ impl Relay {
     /// Forgets whom it admits, as a relay does that has too many of them.
     pub fn forget_admissions(&mut self) {
         self.admitted.clear();
+    }
+
+    /// Serves somebody no more, for this reason, or again.
+    pub fn stop_serving(&mut self, account: AccountId, why: Option<Told>) {
+        self.admitted.remove(&account);
+        match why {
+            Some(why) => self.stopped.insert(account, why),
+            None => self.stopped.remove(&account),
+        };
     }
 
     /// Forgets everything: a relay whose disk was lost.
@@ -150,12 +162,24 @@ impl Relay {
             RegisterRequest::Resend { challenge } => {
                 self.registrar.resend(account, challenge, cx).map(challenged)
             }
+            RegisterRequest::Verify { .. } | RegisterRequest::Renew { .. }
+                if self.told(account) == Told::Suspended =>
+            {
+                self.refusals += 1;
+                Err(RegisterRefusal::Suspended)
+            }
             RegisterRequest::Verify { challenge, code, proof } => {
                 self.registrar.verify(account, challenge, &code, &proof, cx.now).map(|_| {
                     self.accounts.insert(account);
+                    self.stopped.remove(&account);
                     self.admitted.insert(account);
                     admitted(account, cx.now)
                 })
+            }
+            RegisterRequest::Standing => Ok(RegisterResponse::Standing(self.told(account))),
+            RegisterRequest::Erase => {
+                self.erase(account);
+                Ok(RegisterResponse::Erased)
             }
             RegisterRequest::Renew { .. } if self.accounts.contains(&account) => {
                 self.admitted.insert(account);
@@ -167,6 +191,23 @@ impl Relay {
             }
         };
         answered.unwrap_or_else(RegisterResponse::Refused)
+    }
+
+    fn told(&self, account: AccountId) -> Told {
+        let admitted = self.admitted.contains(&account).then_some(Told::Admitted);
+        self.stopped.get(&account).copied().or(admitted).unwrap_or(Told::Unknown)
+    }
+
+    fn erase(&mut self, account: AccountId) {
+        self.accounts.remove(&account);
+        self.admitted.remove(&account);
+        let queues = self.store.queues.values().filter(|queue| queue.account == account);
+        let queues: Vec<_> = queues.cloned().collect();
+        for queue in queues {
+            let usage = self.store.usage(account);
+            self.store.apply(machine::close(&queue, usage));
+            self.attached.remove(&queue.receive);
+        }
     }
 
     pub(super) fn open(

@@ -1,12 +1,13 @@
 //! Moving to another relay, and a relay that forgets us.
 
 use kith_tests::world::{Who, World};
-use node::service::registration::{self, RegistrationRecord};
+use node::service::registration::{self, RegistrationRecord, Stop};
 use node::service::{self, ServiceError};
 use protocol::chat::DeliveryState;
 use protocol::ids::{ChallengeId, RelayId};
+use protocol::registration::wire::Told;
 use protocol::sim::Link;
-use protocol::time::{DAY, HOUR, MINUTE};
+use protocol::time::{DAY, HOUR, MINUTE, Timestamp};
 
 /// Everything arrives once, in any order.
 const SHUFFLING: Link = Link { loss: 0, duplication: 0, reorder: 100, delay: (5, 3_000) };
@@ -278,4 +279,86 @@ fn a_relay_that_only_forgot_that_it_admitted_us_is_reminded() {
     w.say(ben, ada, "kept");
     w.settle();
     assert_eq!(w.deliveries(ben, ada), [DeliveryState::Custody]);
+}
+
+fn stop_of(w: &mut World, who: Who) -> Option<Stop> {
+    w.look(who, |ctx| Ok(registration::get(ctx)?)).and_then(|record| record.stopped())
+}
+
+/// As a relay does it: the connection ends, and what is asked after the next one says why.
+fn stop_serving(w: &mut World, who: Who, why: Option<Told>) {
+    let account = w.account(who);
+    w.relay.stop_serving(account, why);
+    w.cut_relay(who);
+    w.heal(who);
+    w.settle();
+}
+
+#[test]
+fn who_is_suspended_is_told_and_served_again_without_a_word_of_theirs() {
+    let mut w = World::seeded(10);
+    let (ben, ada) = w.contacts("ben", "ada");
+    stop_serving(&mut w, ada, Some(Told::Suspended));
+    assert_eq!(stop_of(&mut w, ada), Some(Stop::Suspended));
+    assert_eq!(registered_at(&mut w, ada), None);
+    let refusals = w.relay.refusals;
+    w.restart(ada);
+    w.run_for(2 * DAY);
+    assert_eq!(stop_of(&mut w, ada), Some(Stop::Suspended), "it is remembered");
+    assert_eq!(w.relay.refusals, refusals, "what cannot change is asked again and again");
+
+    stop_serving(&mut w, ada, None);
+    assert_eq!(registered_at(&mut w, ada), Some(w.relay.home.relay));
+    w.stop(ada);
+    w.say(ben, ada, "are you back?");
+    w.settle();
+    assert_eq!(w.deliveries(ben, ada), [DeliveryState::Custody]);
+}
+
+#[test]
+fn whose_address_another_key_proved_is_told_and_takes_it_back_with_a_code() {
+    let mut w = World::seeded(11);
+    let (ben, ada) = w.contacts("ben", "ada");
+    let at = Timestamp(w.now().0);
+    stop_serving(&mut w, ada, Some(Told::Displaced { at }));
+    assert_eq!(stop_of(&mut w, ada), Some(Stop::Displaced(at)));
+    // What she has there is still hers.
+    w.stop(ada);
+    w.say(ben, ada, "still yours");
+    w.settle();
+    assert_eq!(w.deliveries(ben, ada), [DeliveryState::Custody]);
+    w.start(ada);
+    w.settle();
+    assert_eq!(w.texts(ada, ben), ["still yours"]);
+    w.register(ada);
+    assert_eq!(stop_of(&mut w, ada), None);
+    assert_eq!(registered_at(&mut w, ada), Some(w.relay.home.relay));
+}
+
+#[test]
+fn who_erases_their_account_leaves_nothing_at_the_relay_and_their_contacts_know() {
+    let mut w = World::seeded(12);
+    let (ben, ada) = w.contacts("ben", "ada");
+    let (old, adas) = (w.relay.home.relay, w.account(ada));
+    let erase = |w: &mut World| {
+        let (reply, mut answer) = tokio::sync::oneshot::channel::<Result<(), ServiceError>>();
+        w.act(ada, move |ctx| Ok(registration::erase(ctx, reply)?));
+        w.run_for(MINUTE);
+        answer.try_recv().expect("an answer").map_err(|refusal| refusal.code())
+    };
+    w.cut_relay(ada);
+    assert_eq!(erase(&mut w), Err("relay_unreachable"));
+    assert_eq!(registered_at(&mut w, ada), Some(old), "nothing has changed");
+    w.heal(ada);
+    w.settle();
+    assert_eq!(erase(&mut w), Ok(()));
+    w.settle();
+    assert_eq!(w.relay.queues(adas), 0);
+    assert!(w.look(ada, |ctx| Ok(registration::get(ctx)?)).is_none());
+    assert!(!w.collects_from(ada, old), "the relay is left");
+    assert_eq!(erase(&mut w), Err("not_found"));
+    // Straight they still talk.
+    w.say(ben, ada, "hello?");
+    w.settle();
+    assert_eq!(w.texts(ada, ben), ["hello?"]);
 }

@@ -12,7 +12,8 @@ use crypto::secret::Secret;
 use libp2p::identity::Keypair;
 use protocol::ids::AccountId;
 use protocol::mailbox::wire::QueueKind;
-use protocol::registration::{Account, IdentifierHash};
+use protocol::registration::account::admit;
+use protocol::registration::{Account, IdentifierHash, Known, Standing};
 use protocol::time::DAY;
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
@@ -38,7 +39,8 @@ fn bench() -> Bench {
     let admission = Admission::default();
     let owner = Keypair::generate_ed25519().public().to_peer_id();
     let account = peer::account_of(&owner).unwrap();
-    admission.apply(&Account::admit(None, account, IdentifierHash([0; 32]), NOW), 7 * DAY);
+    let admitted = admit(Known::default(), account, IdentifierHash([0; 32]), NOW).expect("served");
+    admission.apply(&admitted.account, 7 * DAY);
     let clock = Arc::new(AtomicU64::new(NOW.0));
     let read = Arc::clone(&clock);
     let parts = Parts {
@@ -351,4 +353,49 @@ fn a_deposit_that_is_over_is_taken_anew_before_and_after_the_sweep() {
     bench.service.delete(&[(receive, 3)]).unwrap();
     bench.clock.store(third.until.0, Ordering::Relaxed);
     assert!(bench.custody(ada, b"frame") == third, "what was acknowledged is not taken again");
+}
+
+#[test]
+fn erasing_an_account_is_told_when_it_is_durable_and_unpins_who_was_attached() {
+    let mut bench = bench();
+    for queue in [1, 2] {
+        assert!(bench.open(queue) == MailboxResponse::Opened);
+    }
+    let (ada, ben) = (PeerId::random(), PeerId::random());
+    bench.custody(ada, b"frame");
+    let claims = vec![bench.claim(&ben, 1)];
+    bench.ask(ben, MailboxRequest::Attach { claims });
+    let erase = |bench: &mut Bench| {
+        let (done, told) = tokio::sync::oneshot::channel();
+        let (outputs, result) = bench.service.group([Input::<()>::Erase(bench.account, done)]);
+        (outputs, result, told.blocking_recv().is_ok())
+    };
+    bench.service.store.broken = Some(StoreError::Full { path: "here".into() });
+    let (_, result, told) = erase(&mut bench);
+    assert!(result.is_err() && !told, "not before it is durable");
+
+    bench.service.store.broken = None;
+    let (_, result, told) = erase(&mut bench);
+    assert!(result.is_ok() && told);
+    assert_eq!(
+        bench.service.store.usage(bench.account).unwrap(),
+        protocol::mailbox::Usage::default()
+    );
+    assert_eq!(bench.service.store.queues_of(bench.account, 9).unwrap(), []);
+    assert!(!bench.service.subscribers.is_attached(&ben, spec(1).receive));
+}
+
+#[test]
+fn a_suspended_account_is_sent_nothing_and_keeps_what_waits() {
+    let mut bench = bench();
+    assert!(bench.open(1) == MailboxResponse::Opened);
+    let ada = PeerId::random();
+    bench.custody(ada, b"before");
+    let standing = Standing::Suspended;
+    let (identifier, created, renewed) = (IdentifierHash([0; 32]), NOW, NOW);
+    let account = Account { account: bench.account, identifier, created, renewed, standing };
+    bench.service.parts.admission.apply(&account, 7 * DAY);
+    let deposit = bench.deposit(&ada, 1, b"after");
+    assert_eq!(receipts(&bench.ask(ada, deposit)), [Err(DepositRefusal::Full)]);
+    assert_eq!(bench.service.store.items(spec(1).receive, 0, 9, 999).unwrap().len(), 1);
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// Where this account stands with its relay.
 #[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -14,6 +14,8 @@ pub struct Registration {
     pub relay: Option<RelaySummary>,
     /// The identifier with its middle masked.
     pub identifier: Option<String>,
+    /// Since when another key has the address, if one does.
+    pub displaced_at: Option<String>,
     /// When the admission credential ends.
     pub expires_at: Option<String>,
     /// The challenge that waits for its code.
@@ -45,6 +47,10 @@ pub enum RegistrationState {
     Registered,
     /// Held one that ran out, or that the relay does not know any more: register again.
     Expired,
+    /// The relay's operator does not serve this account.
+    Suspended,
+    /// Somebody proved the same address with another key: register again, if it is still yours.
+    Displaced,
 }
 
 /// The relay an account is registered at.
@@ -65,6 +71,15 @@ impl fmt::Debug for RelaySummary {
             .field("development", &self.development)
             .finish_non_exhaustive()
     }
+}
+
+/// How a registration is left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct Leaving {
+    /// Have the relay forget the account, its queues and what waits in them.
+    #[serde(default)]
+    pub erase: bool,
 }
 
 /// A code that was sent and is waited for.

@@ -4,9 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 
-use crate::api::dto::{Challenge, NewChallenge, Registration, VerificationCode};
+use crate::api::dto::{Challenge, Leaving, NewChallenge, Registration, VerificationCode};
 use crate::api::error::ApiResult;
-use crate::api::extract::{ApiJson, ApiPath};
+use crate::api::extract::{ApiJson, ApiPath, ApiQuery};
 use crate::api::state::Api;
 
 /// Where this account stands with its relay.
@@ -52,9 +52,16 @@ pub(in crate::api) async fn resend_challenge(
     Ok(Json(api.node().registration().resend(&id).await?))
 }
 
-/// Forgets the credential on this computer.
-#[utoipa::path(delete, path = "/registration", tag = "registration", responses((status = 204)))]
-pub(in crate::api) async fn forget_registration(State(api): State<Api>) -> ApiResult<StatusCode> {
-    api.node().registration().forget().await?;
+/// Forgets the registration on this computer; with `erase`, has the relay forget the account first.
+#[utoipa::path(delete, path = "/registration", tag = "registration", params(Leaving),
+    responses((status = 204)))]
+pub(in crate::api) async fn forget_registration(
+    State(api): State<Api>,
+    ApiQuery(leaving): ApiQuery<Leaving>,
+) -> ApiResult<StatusCode> {
+    match leaving.erase {
+        true => api.node().registration().erase().await?,
+        false => api.node().registration().forget().await?,
+    }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -52,6 +52,9 @@ pub enum RegistrationError {
         /// Milliseconds.
         retry_ms: u32,
     },
+    /// The operator does not serve this account, or that address.
+    #[error("The relay's operator has suspended this account. Ask them, or use another relay.")]
+    Suspended,
     /// The relay could not send it.
     #[error("The relay could not send the code. Check the address, or try again later.")]
     SendFailed,
@@ -76,6 +79,7 @@ impl Refusal for RegistrationError {
             Self::ChallengeExpired => "challenge_expired",
             Self::TooSoon { .. } => "too_soon",
             Self::SendFailed => "send_failed",
+            Self::Suspended => "suspended",
             Self::Refused => "relay_refused",
         }
     }
@@ -85,6 +89,7 @@ impl Refusal for RegistrationError {
             Self::RelayUnreachable | Self::Unexpected | Self::SendFailed | Self::Refused => {
                 ErrorKind::Unavailable
             }
+            Self::Suspended => ErrorKind::Forbidden,
             Self::TooSoon { retry_ms } => {
                 ErrorKind::TooMany { retry_after_seconds: u64::from(retry_ms.div_ceil(1000)) }
             }
@@ -104,8 +109,10 @@ impl From<RegisterRefusal> for RegistrationError {
             RegisterRefusal::NoChallenge => Self::ChallengeExpired,
             RegisterRefusal::TooSoon { retry_ms } => Self::TooSoon { retry_ms },
             RegisterRefusal::SendFailed => Self::SendFailed,
+            RegisterRefusal::Suspended => Self::Suspended,
             RegisterRefusal::WrongProof
             | RegisterRefusal::NotRenewable
+            | RegisterRefusal::Displaced { .. }
             | RegisterRefusal::Unavailable => Self::Refused,
         }
     }

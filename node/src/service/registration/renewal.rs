@@ -4,7 +4,8 @@ use protocol::ids::RelayId;
 use protocol::registration::wire::{RegisterRefusal, RegisterRequest, RegisterResponse};
 use protocol::time::{DAY, HOUR, Timestamp};
 
-use super::{Admission, RegistrationRecord, get, on_admitted, put};
+use super::standing::stopped;
+use super::{Admission, RegistrationRecord, Stop, get, on_admitted, put};
 use crate::engine::{Ctx, Event};
 use crate::net::NetFailure;
 use crate::store::StoreError;
@@ -52,7 +53,7 @@ pub(in crate::service) fn on_time(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
     }
     let held = get(ctx)?.and_then(|record| match record.admission {
         Admission::Held(credential) => Some((record.relay, credential)),
-        Admission::Asked | Admission::Ended => None,
+        _ => None,
     });
     let Some((relay, credential)) = held else {
         ctx.state.renew_at = None;
@@ -85,6 +86,10 @@ fn on_renewed(
             ctx.emit(Event::RegistrationChanged);
             Ok(())
         }
+        Ok(RegisterResponse::Refused(refusal)) => match Stop::of_refusal(refusal) {
+            Some(stop) => stopped(ctx, record, stop),
+            None => Ok(()),
+        },
         _ => Ok(()),
     }
 }
