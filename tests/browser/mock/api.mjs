@@ -225,7 +225,9 @@ export const ROUTES = {
     return [200, node.world.registration];
   },
   'POST /registration/challenges/:id/resend': (node) => [200, { ...node.world.registration.challenge, resend_after: iso(node.now() + 60_000) }],
-  'DELETE /registration': (node) => {
+  'DELETE /registration': (node, { query }) => {
+    if (query.get('erase') === 'true' && node.world.relayIsDown) throw new Refusal(503, 'relay_unreachable', 'The relay does not answer. Check its address and your connection, then try again.');
+    node.world.erased = query.get('erase') === 'true';
     node.world.registration = { ...node.world.registration, state: 'none', identifier: null, expires_at: null, relay: null };
     node.emit('registration.changed', node.world.registration);
     return [204];

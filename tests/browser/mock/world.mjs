@@ -14,7 +14,7 @@ const RELAY = '/dns4/relay.lindgarden.example/tcp/4001/p2p/12D3KooWQYV9dGMFoRzNS
 export function fresh(now) {
   return {
     me: { account: accountOf('Ada'), name: null, about: '', symbol_seed: seedOf('Ada'), created_at: iso(now) },
-    registration: { state: 'none', relay: null, identifier: null, expires_at: null, challenge: null, suggested_relay: RELAY },
+    registration: { state: 'none', relay: null, identifier: null, displaced_at: null, expires_at: null, challenge: null, suggested_relay: RELAY },
     contacts: [], requests: [], invites: [], chats: [], messages: {}, presence: [],
     network: {
       online: true,

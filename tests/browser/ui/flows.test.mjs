@@ -472,3 +472,29 @@ test('the policy of the page blocks markup, evaluation and inline styles', () =>
   assert.equal(outcome.markup, 'TypeError');
   assert.notEqual(outcome.code, 'ran');
 }));
+
+test('a relay is left here only, or there too once it answers', () => withUi({ hash: '#/settings/connection', prepare: (node) => { node.world.relayIsDown = true; } }, async ({ page, node, expect }) => {
+  expect(REFUSED);
+  await page.click('.btn.danger');
+  const dialog = page.locator('dialog[open]');
+  await dialog.getByText('Erase it there too', { exact: true }).click();
+  await dialog.getByText('The relay does not answer').waitFor();
+  assert.equal(node.world.registration.state, 'registered', 'nothing has changed');
+  node.world.relayIsDown = false;
+  await dialog.getByText('Erase it there too', { exact: true }).click();
+  await dialog.waitFor({ state: 'detached' });
+  assert.equal(node.world.erased, true);
+  await page.getByText('Not registered', { exact: true }).waitFor();
+}));
+
+test('who is not served any more is told why, wherever they look', () => withUi({ hash: '#/settings/connection' }, async ({ page, node }) => {
+  for (const [state, title, care] of [
+    ['suspended', 'Suspended', 'has suspended your account'],
+    ['displaced', 'Taken over', 'Another device registered at your relay'],
+  ]) {
+    Object.assign(node.world.registration, { state, displaced_at: '2026-11-20T10:00:00Z' });
+    node.emit('registration.changed', node.world.registration);
+    await page.getByText(title, { exact: true }).waitFor();
+    await page.getByText(care).first().waitFor();
+  }
+}));

@@ -161,6 +161,18 @@ export const SCREENS = {
       Object.assign(node.world.registration, { state: 'expired' });
     },
   },
+  suspended: {
+    hash: '#/settings/connection', ready: '.line.bad',
+    prepare: (node) => Object.assign(node.world.registration, { state: 'suspended' }),
+  },
+  displaced: {
+    hash: '#/settings/connection', ready: '.line.warn',
+    prepare: (node) => Object.assign(node.world.registration, { state: 'displaced', displaced_at: '2026-11-20T10:00:00Z' }),
+  },
+  'leave-relay': {
+    hash: '#/settings/connection', ready: 'dialog[open]',
+    act: async ({ page }) => page.click('.btn.danger'),
+  },
   profile: { hash: '#/settings/profile', ready: '.name-row' },
   look: { hash: '#/settings/look', ready: '.choices' },
   browser: { hash: '#/settings/browser', ready: '.line' },

@@ -2,7 +2,7 @@
 import { html, useEffect, useState } from '../ui/h.js';
 import { t } from '../i18n/index.js';
 import { Icon } from '../ui/icon.js';
-import { Confirm, CopyButton, ProblemNote } from '../ui/parts.js';
+import { CopyButton, Dialog, ProblemNote } from '../ui/parts.js';
 import { useAction, useNow } from '../ui/hooks.js';
 import { moment, date, clock } from '../ui/format.js';
 import { shortId } from '../ui/text.js';
@@ -82,27 +82,49 @@ function Relays({ network }) {
   </div></section>`;
 }
 
-const REGISTERED = { none: 'registration/none', challenged: 'registration/challenged', registered: 'registration/registered', expired: 'registration/expired' };
+const REGISTERED = {
+  none: ['', 'registration/none', 'registration/why'],
+  challenged: ['', 'registration/challenged', 'registration/why'],
+  registered: ['ok', 'registration/registered'],
+  expired: ['warn', 'registration/expired', 'registration/expired_text'],
+  suspended: ['bad', 'registration/suspended', 'registration/suspended_text'],
+  displaced: ['warn', 'registration/displaced', 'registration/displaced_text'],
+};
+/** States in which the relay has an account of ours. */
+const THERE = new Set(['registered', 'suspended', 'displaced']);
 
 function RegistrationBlock() {
-  const [asking, ask] = useState(false);
-  const forget = useAction(async () => {
-    await forgetRegistration();
-    ask(false);
-  });
-  const { state, identifier, relay, expires_at: until } = registration.value;
-  const done = state === 'registered';
+  const [leaving, leave] = useState(false);
+  const { state, identifier, relay, expires_at: until, displaced_at: since } = registration.value;
+  const [kind, title, text] = REGISTERED[state];
   return html`<section><h2>${t('registration/title')}</h2><div class="block">
-      <${Line} kind=${done ? 'ok' : state === 'expired' ? 'warn' : ''} title=${t(REGISTERED[state])}
-        end=${done
-          ? html`<button type="button" class="btn sm danger" onClick=${() => ask(true)}>${t('registration/forget')}</button>`
-          : html`<a class="btn sm" href=${path('start', state === 'challenged' ? 'code' : 'register')}>${t(state === 'challenged' ? 'registration/enter_code' : 'registration/register')}</a>`}>
-        <span class="small">${done
-          ? [identifier, relay && (relay.address ? relay.address.replace(/\/p2p\/.*/, '') : shortId(relay.id)), until && t('registration/until', { date: date(until) })].filter(Boolean).join(' · ')
-          : t(state === 'expired' ? 'registration/expired_text' : 'registration/why')}</span>
+      <${Line} kind=${kind} title=${t(title)}
+        end=${html`<span class="row-btns">
+          ${state !== 'registered' && html`<a class="btn sm" href=${path('start', state === 'challenged' ? 'code' : 'register')}>${t(state === 'challenged' ? 'registration/enter_code' : 'registration/register')}</a>`}
+          ${THERE.has(state) && html`<button type="button" class="btn sm danger" onClick=${() => leave(true)}>${t('registration/leave')}</button>`}</span>`}>
+        <span class="small">${text
+          ? t(text, { when: date(since ?? Date.now()) })
+          : [identifier, relay && (relay.address ? relay.address.replace(/\/p2p\/.*/, '') : shortId(relay.id)), until && t('registration/until', { date: date(until) })].filter(Boolean).join(' · ')}</span>
       <//>
     </div>
-    ${asking && html`<${Confirm} title=${t('registration/forget_title')} text=${t('registration/forget_text')} action=${t('registration/forget')}
-      busy=${forget.busy} problem=${forget.problem} onConfirm=${forget.run} onClose=${() => ask(false)} />`}
+    ${leaving && html`<${Leave} onClose=${() => leave(false)} />`}
   </section>`;
+}
+
+/** Leaves the relay: here only, or there too. */
+function Leave({ onClose }) {
+  const forget = useAction(async (erase) => {
+    await forgetRegistration(erase);
+    onClose();
+  });
+  return html`<${Dialog} title=${t('registration/leave_title')} onClose=${onClose}>
+    <p>${t('registration/forget_text')}</p>
+    <p>${t('registration/erase_text')}</p>
+    <${ProblemNote} problem=${forget.problem} />
+    <div class="row-btns end">
+      <button type="button" class="btn" onClick=${onClose}>${t('act/cancel')}</button>
+      <button type="button" class="btn" disabled=${forget.busy} onClick=${() => forget.run(false)}>${t('registration/forget')}</button>
+      <button type="button" class="btn danger" disabled=${forget.busy} onClick=${() => forget.run(true)}>${t('registration/erase')}</button>
+    </div>
+  <//>`;
 }

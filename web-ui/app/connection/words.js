@@ -14,6 +14,8 @@ export function reachWords(network) {
 /** A clock further off than this breaks expiries. */
 const SKEW_S = 120;
 
+const NOT_SERVED = { expired: 'care/expired', suspended: 'care/suspended', displaced: 'care/displaced' };
+
 /** The one thing to mend first, in a sentence; empty when nothing is wrong. */
 export function needsCare(network, registration) {
   if (network && !network.online) return t('care/offline');
@@ -21,6 +23,7 @@ export function needsCare(network, registration) {
   if (network?.clock_offset_seconds && Math.abs(network.clock_offset_seconds) > SKEW_S) {
     return t('care/clock', { n: Math.round(Math.abs(network.clock_offset_seconds) / 60) });
   }
-  if (registration?.state === 'expired') return t('care/expired');
+  const ended = NOT_SERVED[registration?.state];
+  if (ended) return t(ended);
   return '';
 }

@@ -18,5 +18,5 @@ export const sendCode = async (identifier, relay, key) => challenged(await api.p
 export const resendCode = async (challenge) => challenged(await api.post(`${at(challenge)}/resend`));
 /** Tries a code; the registration comes back. */
 export const verifyCode = async (challenge, code) => known(await api.post(`${at(challenge)}/verify`, { code }));
-/** Forgets the registration on this computer. */
-export const forgetRegistration = () => api.remove('/registration');
+/** Forgets the registration on this computer; with `erase`, the relay forgets the account first. */
+export const forgetRegistration = (erase) => api.remove(erase ? '/registration?erase=true' : '/registration');
