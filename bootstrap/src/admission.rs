@@ -66,6 +66,11 @@ impl Admission {
         peer.and_then(|peer| self.entry(&peer)) == Some(Entry::Suspended)
     }
 
+    /// How many keys are known, admitted or refused.
+    pub(crate) fn len(&self) -> usize {
+        self.peers.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// How this key stands.
     pub(crate) fn told(&self, peer: &PeerId, now: Timestamp) -> Told {
         match self.entry(peer) {

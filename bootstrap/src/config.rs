@@ -45,6 +45,8 @@ pub struct Config {
     pub rates: Rates,
     /// Health endpoint; absent: none.
     pub health: Option<SocketAddr>,
+    /// The operator's interface, on loopback; absent: none.
+    pub admin: Option<SocketAddr>,
 }
 
 impl Default for Config {
@@ -59,6 +61,7 @@ impl Default for Config {
             mailbox: Mailbox::default(),
             rates: Rates::default(),
             health: None,
+            admin: None,
         }
     }
 }
@@ -78,9 +81,12 @@ pub struct Overrides {
     /// Under which addresses others reach this relay
     #[arg(long, env = "KITH_RELAY_EXTERNAL_ADDRESSES", value_delimiter = ',')]
     pub external_addresses: Option<Vec<Multiaddr>>,
-    /// Where to answer /healthz
+    /// Where to answer /healthz, /readyz and /metrics
     #[arg(long, env = "KITH_RELAY_HEALTH")]
     pub health: Option<SocketAddr>,
+    /// Where kith-relay admin is answered; a loopback address
+    #[arg(long, env = "KITH_RELAY_ADMIN")]
+    pub admin: Option<SocketAddr>,
     /// A relay for trying things out: answers carry the codes
     #[arg(long, env = "KITH_RELAY_DEVELOPMENT")]
     pub development: Option<bool>,
@@ -139,6 +145,7 @@ impl Config {
                 sends_per_day: 1_000,
                 account_challenges_per_day: 1_000,
                 prefix_challenges_per_day: PLENTY,
+                answered_percent: 0,
                 ..Registration::default()
             },
             rates: Rates { peer: free, address: free },
@@ -162,7 +169,7 @@ impl Config {
                 })?
             }
         };
-        let Overrides { data_dir, name, listen, external_addresses, health, development } =
+        let Overrides { data_dir, name, listen, external_addresses, health, admin, development } =
             overrides;
         config.data_dir = data_dir.unwrap_or(config.data_dir);
         config.name = name.unwrap_or(config.name);
@@ -170,6 +177,7 @@ impl Config {
         config.network.external_addresses =
             external_addresses.unwrap_or(config.network.external_addresses);
         config.health = health.or(config.health);
+        config.admin = admin.or(config.admin);
         config.development = development.unwrap_or(config.development);
         config.validate()?;
         Ok(config)
@@ -189,11 +197,15 @@ impl Config {
             rates.peer,
             rates.address,
         ];
-        let rules: [(bool, &'static str); 9] = [
+        let rules: [(bool, &'static str); 10] = [
             (!self.data_dir.as_os_str().is_empty(), "data_dir is empty"),
             (
                 !self.name.trim().is_empty() && self.name.len() <= MAX_NAME,
                 "name must have 1 to 64 bytes",
+            ),
+            (
+                self.admin.is_none_or(|admin| admin.ip().is_loopback()),
+                "admin must be a loopback address (127.0.0.1 or [::1]); from elsewhere, use ssh",
             ),
             (!network.listen.is_empty(), "network.listen names no address"),
             (

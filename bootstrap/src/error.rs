@@ -79,9 +79,20 @@ pub enum RelayError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The operator's interface cannot listen, or leave its files.
+    #[error("cannot serve the operator's interface on {address}: {source}")]
+    Admin {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The network could not be set up.
     #[error("cannot set up the network: {0}")]
     Network(String),
+    /// A running relay was asked for something, and it came to nothing.
+    #[error("{0}")]
+    Asked(String),
     /// A task ended that should not have: a bug.
     #[error("the {task} task ended unexpectedly; this is a bug, please report it")]
     Task {
@@ -99,7 +110,11 @@ impl RelayError {
             Self::Store(StoreError::Locked { .. }) => 75,
             Self::Store(StoreError::Damaged { .. }) => 65,
             Self::Store(_) => 74,
-            Self::AddressInUse { .. } | Self::Listen { .. } | Self::Health { .. } => 69,
+            Self::AddressInUse { .. }
+            | Self::Listen { .. }
+            | Self::Health { .. }
+            | Self::Admin { .. } => 69,
+            Self::Asked(_) => 1,
             Self::Network(_) | Self::Task { .. } => 70,
         }
     }

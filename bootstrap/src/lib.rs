@@ -5,7 +5,8 @@
 //!
 //! 1. [`Relay::start`] loads the identity, opens the store and listens; what cannot work is
 //!    said there, and nothing has been changed.
-//! 2. Three tasks work: the network, registration, and a thread for the mailboxes.
+//! 2. Three tasks work: the network, registration, and a thread for the mailboxes; beside them what an operator
+//!    asks for: health and metrics, and an interface of their own.
 //! 3. [`RelayHandle::shutdown`] ends them in an order that loses nothing; the store is closed
 //!    when it returns.
 //!
@@ -16,6 +17,7 @@
 //!
 //! Spec: `docs/protocol/{registration,mailbox}.md`; for operators: `docs/OPERATING.md`.
 
+pub mod admin;
 mod admission;
 mod behaviour;
 pub mod clock;
@@ -27,6 +29,7 @@ pub mod identity;
 pub mod log;
 mod mailbox;
 pub mod memory;
+mod metrics;
 pub mod peer;
 pub mod pin;
 mod prefix_limits;
@@ -36,6 +39,7 @@ mod relay;
 mod relay_limits;
 mod store;
 mod swarm;
+pub mod token_file;
 
 pub use behaviour::PROTOCOL_VERSION;
 pub use clock::Clock;

@@ -1,5 +1,7 @@
 //! `kith-relay`: a relay for an operator.
 
+mod cli;
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -32,6 +34,8 @@ enum Command {
     CheckConfig(Overrides),
     /// Print the relay's key and peer id; makes an identity if there is none
     Identity(Overrides),
+    /// Look at a running relay, and change accounts
+    Admin(cli::Admin),
 }
 
 #[global_allocator]
@@ -64,6 +68,10 @@ fn execute(cli: Cli) -> Result<(), RelayError> {
             let relay = RelayIdentity::load_or_create(&load(overrides)?.data_dir)?.relay_id();
             let id = peer::of_ed25519(&relay.0).map(|id| id.to_string()).unwrap_or_default();
             say(&format!("relay {relay}\npeer  {id}"))
+        }
+        Command::Admin(asked) => {
+            let overrides = Overrides { data_dir: asked.data_dir.clone(), ..Overrides::default() };
+            say(&asked.ask(&load(overrides)?.data_dir)?)
         }
     }
 }

@@ -10,20 +10,24 @@ use libp2p::multiaddr::Protocol;
 use libp2p::swarm::SwarmEvent;
 use libp2p::{Multiaddr, Swarm};
 use protocol::ids::RelayId;
+use protocol::registration::limits::Counts;
 use protocol::registration::{Keys, Registrar};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
 
+use crate::admin::{self, Admin};
 use crate::admission::Admission;
 use crate::behaviour::{self, Behaviour};
 use crate::clock::Clock;
 use crate::config::{Config, Network};
 use crate::error::RelayError;
-use crate::health::{self, Counters};
+use crate::health::{self, Watched};
 use crate::identity::{Derived, RelayIdentity};
 use crate::mailbox::service::{self as mailbox, Parts};
 use crate::mailbox::sled_store::SledStore;
+use crate::metrics::Metrics;
 use crate::rates::Rates;
 use crate::registration::accounts::Accounts;
 use crate::registration::accounts::sled_store::SledAccounts;
@@ -51,6 +55,8 @@ pub struct RelayHandle {
     pub relay_id: RelayId,
     /// Where it answers `/healthz`, if it does.
     pub health: Option<SocketAddr>,
+    /// Where it answers the operator, if it does.
+    pub admin: Option<SocketAddr>,
     /// Codes that did not leave.
     pub dead_letters: DeadLetters,
     shutdown: CancellationToken,
@@ -94,22 +100,37 @@ impl Relay {
         let mut swarm = behaviour::swarm(identity.keypair(), &config, &admission, &clock)?;
         let addresses = announce(&mut swarm, &config.network).await?;
         let shutdown = CancellationToken::new();
-        let counters = Arc::new(Counters::default());
+        let metrics = Arc::new(Metrics::default());
         let mut tasks = Tasks::new();
-        let health =
-            spawn_health(&mut tasks, config.health, Arc::clone(&counters), &shutdown).await?;
         let dead_letters = DeadLetters::default();
+        let watched = Watched {
+            metrics: Arc::clone(&metrics),
+            admission: admission.clone(),
+            shutdown: shutdown.clone(),
+        };
+        let operator = Admin {
+            name: config.name.clone(),
+            relay: relay_id.to_string(),
+            accounts: accounts.clone(),
+            dead_letters: dead_letters.clone(),
+            watched,
+            started: clock.now(),
+            clock: clock.clone(),
+            pepper: Arc::new(Zeroizing::new(*identity.derive(Derived::Pepper).expose())),
+        };
+        let (health, admin) = spawn_listeners(&mut tasks, &config, operator).await?;
         let services = Services {
             accounts,
             store,
             admission,
             driver,
             dead_letters: dead_letters.clone(),
+            metrics: Arc::clone(&metrics),
             clock,
         };
         let channels = services.spawn(&mut tasks, &config, &identity, orders_in);
         let announce_listeners = config.network.external_addresses.is_empty();
-        let net = Net::new(swarm, channels, Rates::new(&config), counters, announce_listeners);
+        let net = Net::new(swarm, channels, Rates::new(&config), metrics, announce_listeners);
         let stop = shutdown.clone();
         tasks.spawn(async move {
             net.run(stop).await;
@@ -117,7 +138,7 @@ impl Relay {
         });
         let supervisor = tokio::spawn(supervise(tasks, shutdown.clone()));
         tracing::info!(relay = %relay_id, addresses = addresses.len(), "relay is running");
-        Ok(RelayHandle { addresses, relay_id, health, dead_letters, shutdown, supervisor })
+        Ok(RelayHandle { addresses, relay_id, health, admin, dead_letters, shutdown, supervisor })
     }
 }
 
@@ -174,19 +195,30 @@ async fn announce(
     Ok(external.into_iter().filter_map(|address| address.with_p2p(peer).ok()).collect())
 }
 
-async fn spawn_health(
+/// Health checks and the operator's interface, where the configuration names a place for them.
+async fn spawn_listeners(
     tasks: &mut Tasks,
-    address: Option<SocketAddr>,
-    counters: Arc<Counters>,
-    shutdown: &CancellationToken,
-) -> Result<Option<SocketAddr>, RelayError> {
-    let Some(address) = address else { return Ok(None) };
-    let (bound, serve) = health::listen(address, counters, shutdown.clone()).await?;
-    tasks.spawn(async move {
-        serve.await;
-        ("health", Ok(()))
-    });
-    Ok(Some(bound))
+    config: &Config,
+    operator: Admin,
+) -> Result<(Option<SocketAddr>, Option<SocketAddr>), RelayError> {
+    let (mut health, mut admin) = (None, None);
+    if let Some(address) = config.health {
+        let (bound, serve) = health::listen(address, operator.watched.clone()).await?;
+        health = Some(bound);
+        tasks.spawn(async move {
+            serve.await;
+            ("health", Ok(()))
+        });
+    }
+    if let Some(address) = config.admin {
+        let (bound, serve) = admin::listen(address, &config.data_dir, operator).await?;
+        admin = Some(bound);
+        tasks.spawn(async move {
+            serve.await;
+            ("admin", Ok(()))
+        });
+    }
+    Ok((health, admin))
 }
 
 /// What the services are made of.
@@ -196,6 +228,7 @@ struct Services {
     admission: Admission,
     driver: Arc<dyn Driver>,
     dead_letters: DeadLetters,
+    metrics: Arc<Metrics>,
     clock: Clock,
 }
 
@@ -207,7 +240,7 @@ impl Services {
         identity: &RelayIdentity,
         orders: mpsc::Receiver<Order>,
     ) -> Channels {
-        let Self { accounts, store, admission, driver, dead_letters, clock } = self;
+        let Self { accounts, store, admission, driver, dead_letters, metrics, clock } = self;
         let lifetime = config.registration.credential_lifetime();
         let seed = identity.derive(Derived::Credential);
         let credentials = Credentials::new(identity.relay_id(), &seed, lifetime);
@@ -215,21 +248,27 @@ impl Services {
             otp: *identity.derive(Derived::Otp).expose(),
             pepper: *identity.derive(Derived::Pepper).expose(),
         };
+        let policy = config.registration.policy();
         let registration = registration::Service {
             name: config.name.clone(),
             development: config.development,
             kinds: config.registration.kinds(),
-            registrar: Registrar::new(config.registration.policy(), keys, identity.relay_id()),
+            max_counted: policy.max_tracked,
+            counts: Counts::default(),
+            registrar: Registrar::new(policy, keys, identity.relay_id()),
             credentials: credentials.clone(),
             accounts,
             driver,
             dead_letters,
+            metrics: Arc::clone(&metrics),
             clock: clock.clone(),
         };
         let key = identity.signing_key();
         let limits = config.mailbox.limits();
-        let mailboxes =
-            mailbox::Service::new(store, Parts { key, credentials, admission, limits, clock });
+        let mailboxes = mailbox::Service::new(
+            store,
+            Parts { key, credentials, admission, limits, metrics, clock },
+        );
 
         let (register, register_in) = mpsc::channel(swarm::REGISTER_INPUTS);
         let (register_answers, register_out) = mpsc::channel(swarm::OUTPUTS);

@@ -14,7 +14,6 @@ use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -29,9 +28,9 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::behaviour::{Behaviour, BehaviourEvent};
-use crate::health::Counters;
 use crate::mailbox::subscribers::Ticket;
 use crate::mailbox::traffic::{Input, Output};
+use crate::metrics::{Asked as To, Metrics};
 use crate::rates::{Rates, ip_of};
 use crate::registration::service::{Answer, Asked};
 
@@ -101,7 +100,7 @@ pub(crate) struct Net {
     swarm: Swarm<Behaviour>,
     channels: Channels,
     rates: Rates,
-    counters: Arc<Counters>,
+    metrics: Arc<Metrics>,
     /// Listen addresses are external ones: the operator named none.
     announce_listeners: bool,
     backlog: VecDeque<MailboxInput>,
@@ -118,14 +117,14 @@ impl Net {
         swarm: Swarm<Behaviour>,
         channels: Channels,
         rates: Rates,
-        counters: Arc<Counters>,
+        metrics: Arc<Metrics>,
         announce_listeners: bool,
     ) -> Self {
         Self {
             swarm,
             channels,
             rates,
-            counters,
+            metrics,
             announce_listeners,
             backlog: VecDeque::new(),
             pushes: HashMap::new(),
@@ -233,13 +232,13 @@ impl Net {
             SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) => self.on_ping(&event),
             SwarmEvent::Behaviour(BehaviourEvent::Relay(event)) => self.on_relay(&event),
             SwarmEvent::ConnectionEstablished { peer_id, endpoint, .. } => {
-                Counters::add(&self.counters.connections);
+                self.metrics.connections.inc();
                 if let Some(address) = ip_of(endpoint.get_remote_address()) {
                     self.addresses.insert(peer_id, address);
                 }
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, .. } => {
-                self.counters.connections.fetch_sub(1, Ordering::Relaxed);
+                self.metrics.connections.dec();
                 self.ping_failures.remove(&connection_id);
                 if num_established == 0 {
                     self.leaving.remove(&peer_id);
@@ -272,12 +271,12 @@ impl Net {
                 };
                 match room {
                     Ok(()) => {
-                        Counters::add(&self.counters.requests);
+                        self.metrics.request(To::Mailbox);
                         let request = Box::new(request);
                         self.backlog.push_back(Input::Request { peer, request, reply: channel });
                     }
                     Err(retry_ms) => {
-                        Counters::add(&self.counters.refused);
+                        self.metrics.refusal(To::Mailbox);
                         let busy = MailboxResponse::Refused(MailboxRefusal::Busy { retry_ms });
                         let _ = self.swarm.behaviour_mut().mailbox.send_response(channel, busy);
                     }
@@ -334,9 +333,9 @@ impl Net {
             }
         };
         match refused {
-            None => Counters::add(&self.counters.requests),
+            None => self.metrics.request(To::Registration),
             Some((channel, retry_ms)) => {
-                Counters::add(&self.counters.refused);
+                self.metrics.refusal(To::Registration);
                 let response = RegisterResponse::Refused(RegisterRefusal::TooSoon { retry_ms });
                 let _ = self.swarm.behaviour_mut().registration.send_response(channel, response);
             }
@@ -364,9 +363,9 @@ impl Net {
     fn on_relay(&mut self, event: &relay::Event) {
         match event {
             relay::Event::ReservationReqAccepted { .. } => {
-                Counters::add(&self.counters.reservations);
+                self.metrics.reservations.inc();
             }
-            relay::Event::CircuitReqAccepted { .. } => Counters::add(&self.counters.circuits),
+            relay::Event::CircuitReqAccepted { .. } => drop(self.metrics.circuits.inc()),
             _ => {}
         }
     }

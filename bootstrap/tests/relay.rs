@@ -3,6 +3,8 @@
 
 #[path = "relay/accounts.rs"]
 mod accounts;
+#[path = "relay/admin.rs"]
+mod admin;
 #[path = "relay/bench.rs"]
 mod bench;
 #[path = "relay/circuits.rs"]

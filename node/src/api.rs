@@ -30,7 +30,6 @@ mod scan;
 mod server;
 mod sessions;
 mod state;
-pub(crate) mod token_file;
 
 use std::io;
 use std::net::SocketAddr;
@@ -44,10 +43,13 @@ pub use openapi::json as openapi_json;
 pub use state::build;
 
 use crate::handle::Node;
+use bootstrap::token_file::TokenFiles;
 use dto::LoginLink;
 use sessions::SessionKind;
 use state::{Api, Parts, now};
-use token_file::TokenFiles;
+
+/// Name of the two files by which the command line finds a node.
+pub(crate) const TOKEN_FILES: &str = "api";
 
 /// How an API is served.
 #[derive(Clone, Debug)]
@@ -161,7 +163,7 @@ pub async fn serve(
         shutdown,
     });
     let token = api.sessions().open(SessionKind::TokenFile, now(), &mut rand::rng());
-    let files = TokenFiles::write(&config.runtime_dir, &token, address.port())
+    let files = TokenFiles::write(&config.runtime_dir, TOKEN_FILES, &token, address)
         .map_err(|source| ApiStartError::TokenFile { folder: config.runtime_dir, source })?;
     server::start(&api, listeners);
     Ok(RunningApi { address, api, files })

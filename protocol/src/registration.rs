@@ -1,8 +1,8 @@
 //! Registration at a relay: what is asked, and the machine that decides.
 //!
 //! 1. Ada's node asks its relay for a challenge for her address. [`Identifier::parse`] brings
-//!    the address into one form; [`Registrar::challenge`] draws a code and says whom to send
-//!    it to.
+//!    the address into one form; its [`limits`] are looked at; [`Registrar::challenge`] draws a code and says whom
+//!    to send it to.
 //! 2. Ada types the code; her node signs the challenge's nonce and the relay's key
 //!    ([`proof`]). [`Registrar::verify`] compares, once, in constant time.
 //! 3. The shell stores the [`Account`] and issues a credential.
@@ -18,10 +18,11 @@
 
 pub mod account;
 pub mod identifier;
+pub mod limits;
 pub mod machine;
 pub mod proof;
 pub mod wire;
 
 pub use account::{Account, Admitted, Known, NotServed, Standing};
 pub use identifier::{Identifier, IdentifierError, IdentifierHash};
-pub use machine::{Challenge, Code, Dispatch, Keys, Policy, Registrar};
+pub use machine::{Challenge, Code, Dispatch, Keys, Policy, Registrar, Right};

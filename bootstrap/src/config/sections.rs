@@ -255,6 +255,12 @@ pub struct Registration {
     pub phone_sends_per_hour: usize,
     /// Codes sent to telephone numbers in a day.
     pub phone_sends_per_day: usize,
+    /// From so many codes on that went to a range in a day, `answered_percent` of them have to have been right.
+    pub range_unanswered: usize,
+    /// The same for a calling code.
+    pub country_unanswered: usize,
+    /// How many in a hundred have to be right, or no more codes go there: 0 to 100.
+    pub answered_percent: usize,
     /// The mail server, where one is used.
     pub smtp: Option<Smtp>,
     /// The gateway for text messages, where one is used.
@@ -282,6 +288,9 @@ impl Default for Registration {
             range_sends_per_day: policy.range_sends_per_day,
             phone_sends_per_hour: policy.phone_sends_per_hour,
             phone_sends_per_day: policy.phone_sends_per_day,
+            range_unanswered: policy.range_unanswered,
+            country_unanswered: policy.country_unanswered,
+            answered_percent: policy.answered_percent,
             smtp: None,
             sms: None,
         }
@@ -290,7 +299,7 @@ impl Default for Registration {
 
 impl Registration {
     /// What has to hold, and the sentence for where it does not.
-    pub(crate) fn rules(&self) -> [(bool, &'static str); 6] {
+    pub(crate) fn rules(&self) -> [(bool, &'static str); 7] {
         let (smtp, sms) = (self.smtp.as_ref(), self.sms.as_ref());
         [
             (
@@ -313,6 +322,7 @@ impl Registration {
                 smtp.is_none_or(Smtp::is_private),
                 "registration.smtp.encryption = \"none\" is for a mail server on this machine",
             ),
+            (self.answered_percent <= 100, "registration.answered_percent must be 0 to 100"),
             (
                 self.code_seconds > 0 && self.prefix_challenges_per_day > 0,
                 "registration limits must not be 0",
@@ -342,6 +352,9 @@ impl Registration {
             range_sends_per_day: self.range_sends_per_day,
             phone_sends_per_hour: self.phone_sends_per_hour,
             phone_sends_per_day: self.phone_sends_per_day,
+            range_unanswered: self.range_unanswered,
+            country_unanswered: self.country_unanswered,
+            answered_percent: self.answered_percent,
             ..Policy::default()
         }
     }

@@ -14,6 +14,7 @@ fn the_example_file_parses_and_says_the_defaults() {
     let defaults = Config {
         name: config.name.clone(),
         health: config.health,
+        admin: config.admin,
         network: Network {
             external_addresses: config.network.external_addresses.clone(),
             ..Network::default()
@@ -36,6 +37,8 @@ fn an_unknown_key_is_refused_in_every_section() {
 fn what_cannot_work_is_refused_with_a_sentence() {
     for text in [
         "name = ''",
+        "admin = '0.0.0.0:4703'",
+        "[registration]\nanswered_percent = 101",
         "data_dir = ''",
         "[network]\nlisten = []",
         "[network]\nrelays = ['/ip4/127.0.0.1/tcp/1']",

@@ -1,5 +1,8 @@
 //! The thread that answers `/kith/mailbox/1`.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use libp2p::PeerId;
 use protocol::ids::{EnvelopeId, QueueId, RelayId};
 use protocol::mailbox::proof::{self, Binding};
@@ -18,6 +21,7 @@ use super::traffic::{Input, Output};
 use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::error::StoreError;
+use crate::metrics::Metrics;
 use crate::peer;
 use crate::registration::credential::Credentials;
 
@@ -38,6 +42,7 @@ pub(crate) struct Parts {
     pub(crate) credentials: Credentials,
     pub(crate) admission: Admission,
     pub(crate) limits: Limits,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Clock,
 }
 
@@ -129,7 +134,9 @@ impl<S: MailboxStore> Service<S> {
             }
         }
         if self.unflushed && result.is_ok() {
+            let begun = Instant::now();
             result = self.store.flush();
+            self.parts.metrics.flush(begun.elapsed());
             self.unflushed = result.is_err();
         }
         if result.is_ok() {
@@ -296,7 +303,11 @@ impl<S: MailboxStore> Service<S> {
         let nonce = self.nonces.of(peer);
         let results = deposits
             .into_iter()
-            .map(|deposit| self.deposit(deposit, &nonce, now))
+            .map(|deposit| {
+                let result = self.deposit(deposit, &nonce, now)?;
+                self.parts.metrics.deposit(result.as_ref().err().copied());
+                Ok(result)
+            })
             .collect::<Result<_, _>>()?;
         Ok(MailboxResponse::Deposited { results })
     }
@@ -425,6 +436,7 @@ impl<S: MailboxStore> Service<S> {
                     continue;
                 }
                 let Some(ticket) = self.subscribers.sent(&peer, &items) else { break };
+                self.parts.metrics.pushed.inc_by(items.len() as u64);
                 outputs.push(Output::Push { peer, ticket, items });
             }
         }

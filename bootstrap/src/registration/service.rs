@@ -6,11 +6,12 @@ use libp2p::PeerId;
 use protocol::Cx;
 use protocol::ids::{AccountId, ChallengeId};
 use protocol::mailbox::wire::MAX_CREDENTIAL;
+use protocol::registration::limits::{Charges, Counts, LimitName};
 use protocol::registration::wire::{
     Challenged, IdentifierKind, RegisterRefusal, RegisterRequest, RegisterResponse, SentVia,
 };
 use protocol::registration::{Account, Dispatch, Identifier, NotServed, Registrar, Standing};
-use protocol::time::Timestamp;
+use protocol::time::{MINUTE, Timestamp};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
 
@@ -20,6 +21,7 @@ use super::driver::Driver;
 use super::sending::{self, DeadLetters};
 use crate::clock::Clock;
 use crate::error::StoreError;
+use crate::metrics::{CodeEnd, Metrics};
 use crate::peer;
 
 /// Most codes on their way at once; beyond it people are told to wait.
@@ -56,10 +58,14 @@ pub(crate) struct Service {
     pub(crate) development: bool,
     pub(crate) kinds: Vec<IdentifierKind>,
     pub(crate) registrar: Registrar,
+    pub(crate) counts: Counts,
+    /// Most identifiers and accounts that are counted.
+    pub(crate) max_counted: usize,
     pub(crate) credentials: Credentials,
     pub(crate) accounts: Accounts,
     pub(crate) driver: Arc<dyn Driver>,
     pub(crate) dead_letters: DeadLetters,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Clock,
 }
 
@@ -103,10 +109,13 @@ impl Service {
                 Ok(Step::Done(response)) => (response, None),
                 Ok(Step::Send(told, dispatch)) => {
                     let (driver, letters) = (Arc::clone(&self.driver), self.dead_letters.clone());
+                    let metrics = Arc::clone(&self.metrics);
                     let (failed, outbox, now) = (failed.clone(), outbox.clone(), self.clock.now());
                     under_way.spawn(async move {
                         let via = told.sent_via;
                         let left = sending::send(&*driver, &dispatch, via, &letters, now).await;
+                        let end = if left { CodeEnd::Sent } else { CodeEnd::Failed };
+                        metrics.code(via, end);
                         let response = if left {
                             RegisterResponse::Challenged(told)
                         } else {
@@ -163,8 +172,10 @@ impl Service {
                 let verified = self.registrar.verify(account, challenge, &code, &proof, now);
                 match verified {
                     Err(refusal) => Ok(Step::Done(refused(refusal))),
-                    Ok(identifier) => {
-                        let admitted = self.accounts.admit(account, identifier, now).await;
+                    Ok(right) => {
+                        self.metrics.code(right.via, CodeEnd::Verified);
+                        self.counts.add(&right.counted, now);
+                        let admitted = self.accounts.admit(account, right.identifier, now).await;
                         self.answer(account, admitted.map(Some)).map(Step::Done)
                     }
                 }
@@ -182,15 +193,43 @@ impl Service {
                 Ok(Step::Done(refused(busy)))
             }
             RegisterRequest::Resend { challenge } => {
-                let mut rng = rand::rng();
-                let mut cx = Cx { now, rng: &mut rng };
-                let again = self.registrar.resend(account, challenge, &mut cx);
-                Ok(self.told(again))
+                let again = self.resend(account, challenge, now);
+                Ok(again.unwrap_or_else(|refusal| Step::Done(refused(refusal))))
             }
             RegisterRequest::Challenge { kind, identifier } => {
-                Ok(self.challenge(account, kind, &identifier, now))
+                let challenge = self.challenge(account, kind, &identifier, now);
+                Ok(challenge.unwrap_or_else(|refusal| Step::Done(refused(refusal))))
             }
         }
+    }
+
+    fn resend(
+        &mut self,
+        account: AccountId,
+        challenge: ChallengeId,
+        now: Timestamp,
+    ) -> Result<Step, RegisterRefusal> {
+        let charges = self.registrar.may_resend(account, challenge, now)?;
+        self.charge(&charges, now)?;
+        let mut rng = rand::rng();
+        let again = self.registrar.resend(account, challenge, &mut Cx { now, rng: &mut rng })?;
+        Ok(self.told(again))
+    }
+
+    /// Counts what a code costs, or says which limit it would be over.
+    fn charge(&mut self, charges: &Charges, now: Timestamp) -> Result<(), RegisterRefusal> {
+        self.counts.charge(charges, self.max_counted, now).map_err(|over| {
+            self.metrics.limit(over.limit);
+            if matches!(over.limit, LimitName::RangeUnanswered | LimitName::CountryUnanswered) {
+                let (limit, minutes) = (over.limit.as_str(), over.retry / MINUTE);
+                tracing::warn!(
+                    limit,
+                    minutes,
+                    "codes go there and too few come back: no more are sent"
+                );
+            }
+            over.into()
+        })
     }
 
     fn challenge(
@@ -199,27 +238,21 @@ impl Service {
         kind: IdentifierKind,
         identifier: &str,
         now: Timestamp,
-    ) -> Step {
-        let Some(via) = self.via(kind) else {
-            return Step::Done(refused(RegisterRefusal::KindNotServed));
-        };
-        let Ok(identifier) = Identifier::parse(kind, identifier) else {
-            return Step::Done(refused(RegisterRefusal::InvalidIdentifier));
-        };
+    ) -> Result<Step, RegisterRefusal> {
+        let via = self.via(kind).ok_or(RegisterRefusal::KindNotServed)?;
+        let identifier =
+            Identifier::parse(kind, identifier).map_err(|_| RegisterRefusal::InvalidIdentifier)?;
+        let charges = self.registrar.may_challenge(account, &identifier, now)?;
+        self.charge(&charges, now)?;
         let mut rng = rand::rng();
         let mut cx = Cx { now, rng: &mut rng };
         let challenge = self.registrar.challenge(account, identifier, via, &mut cx);
-        self.told(challenge)
+        Ok(self.told(challenge))
     }
 
-    fn told(&self, challenge: Result<(Challenged, Dispatch), RegisterRefusal>) -> Step {
-        match challenge {
-            Err(refusal) => Step::Done(refused(refusal)),
-            Ok((mut told, dispatch)) => {
-                told.development_code = self.development.then(|| dispatch.code.digits().to_owned());
-                Step::Send(told, dispatch)
-            }
-        }
+    fn told(&self, (mut told, dispatch): (Challenged, Dispatch)) -> Step {
+        told.development_code = self.development.then(|| dispatch.code.digits().to_owned());
+        Step::Send(told, dispatch)
     }
 
     fn via(&self, kind: IdentifierKind) -> Option<SentVia> {

@@ -1,5 +1,6 @@
 use bootstrap::{Config, Relay, RelayError, StoreError};
 use libp2p::multiaddr::Protocol;
+use protocol::mailbox::wire::MailboxResponse;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::bench::{Bench, Sealed};
@@ -27,19 +28,39 @@ async fn a_port_in_use_is_named() {
     }
 }
 
-#[tokio::test]
-async fn health_is_served_without_names() {
-    let bench = Bench::with(|config| config.health = Some(([127, 0, 0, 1], 0).into())).await;
-    let _client = Sealed::connect(&bench.tcp()).await;
+/// What the health listener answers.
+async fn health(bench: &Bench, path: &str) -> String {
     let mut stream = tokio::net::TcpStream::connect(bench.relay.health.unwrap()).await.unwrap();
-    stream
-        .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        .await
-        .unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     soon("an answer", stream.read_to_string(&mut answer)).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    assert!(answer.contains(r#""status":"ok","connections":1"#), "{answer}");
+    answer
+}
+
+#[tokio::test]
+async fn health_and_metrics_are_served_without_names() {
+    let bench = Bench::with(|config| config.health = Some(([127, 0, 0, 1], 0).into())).await;
+    let ada = bench.member(1).await;
+    assert!(ada.open(1).await == MailboxResponse::Opened);
+    let sealed = Sealed::connect(&bench.tcp()).await;
+    assert!(sealed.deposit(1, b"frame").await.is_ok());
+    let answer = health(&bench, "/healthz").await;
+    assert!(answer.contains(r#""status":"ok","connections":2"#), "{answer}");
+    assert!(health(&bench, "/readyz").await.ends_with("ready\n"));
+    let metrics = health(&bench, "/metrics").await;
+    for line in [
+        "kith_relay_connections 2",
+        "kith_relay_admitted 1",
+        r#"kith_relay_deposits_total{end="taken"} 1"#,
+        r#"kith_relay_codes_total{via="console",end="verified"} 1"#,
+    ] {
+        assert!(metrics.lines().any(|told| told == line), "{line} is not in\n{metrics}");
+    }
+    for name in ["person1", &ada.client.peer.to_string(), "127.0.0.1"] {
+        assert!(!metrics.contains(name), "{name} is in\n{metrics}");
+    }
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
-use crate::api::token_file::{private_file, private_folder};
+use bootstrap::token_file::{private_file, private_folder};
 
 /// The file's name; each opening replaces it.
 const REDIRECT: &str = "open.html";

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use bootstrap::token_file;
 use futures::StreamExt;
 use reqwest::{Method, RequestBuilder, Response, header};
 use serde::Serialize;
@@ -15,8 +16,8 @@ use zeroize::Zeroizing;
 
 use super::error::CliError;
 use super::picture::Picture;
+use crate::api::TOKEN_FILES;
 use crate::api::dto::Problem;
-use crate::api::token_file;
 use crate::config::Places;
 
 /// For a whole answer; longer than the node's own bound.
@@ -45,7 +46,7 @@ impl Client {
     /// # Errors
     /// `Unreachable` when none has left its token file.
     pub(super) fn of(places: &Places) -> Result<Self, CliError> {
-        let (base, token) = token_file::read(&places.runtime_dir).ok_or_else(|| {
+        let (base, token) = token_file::read(&places.runtime_dir, TOKEN_FILES).ok_or_else(|| {
             let (profile, folder) = (&places.profile, places.data_dir.display());
             CliError::Unreachable(format!(
                 "Kith is not running for the profile “{profile}” in {folder}. Start it with “kith up”."

@@ -4,9 +4,11 @@
 //! another challenge of the same account, burnt by its last wrong answer, undeliverable, or
 //! ten minutes old. Nothing leads back to `live`.
 //!
+//! Each step that sends a code is two: what it costs is [asked](Registrar::may_challenge), and once that was counted
+//! ([`limits`](super::limits)), it is done.
+//!
 //! Everything here lives in the relay's memory: the address has to be known for a resend, and
-//! is not to be at rest. A restart therefore ends live challenges and forgets the counters,
-//! which nobody but the operator can cause.
+//! is not to be at rest. A restart therefore ends live challenges, which nobody but the operator can cause.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -17,16 +19,14 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use self::limits::{Counts, Place, at_capacity, too_soon, wait_until};
 use super::identifier::{Identifier, IdentifierHash};
+use super::limits::{Charges, Counted, LimitName, Over, Place, at_capacity, wait_until};
 use super::proof;
 use super::wire::{CODE_DIGITS, Challenged, RegisterRefusal, SentVia};
 use crate::Cx;
 use crate::ids::{AccountId, ChallengeId, RelayId};
 use crate::mailbox::wire::Proof;
 use crate::time::{MINUTE, SECOND, Timestamp};
-
-mod limits;
 
 /// The numbers of a relay's registration, all changeable by its operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +62,13 @@ pub struct Policy {
     pub phone_sends_per_hour: usize,
     /// Most codes sent to telephone numbers in a day.
     pub phone_sends_per_day: usize,
+    /// From so many codes on that went to a range in a day, [`answered_percent`](Self::answered_percent) of them have
+    /// to have been right, or no more go there.
+    pub range_unanswered: usize,
+    /// The same for a calling code.
+    pub country_unanswered: usize,
+    /// How many in a hundred have to be right.
+    pub answered_percent: usize,
     /// Most live challenges, and most identifiers and accounts that are counted. At the bound
     /// newcomers are refused: registration fails closed.
     pub max_tracked: usize,
@@ -85,6 +92,9 @@ impl Default for Policy {
             range_sends_per_day: 30,
             phone_sends_per_hour: 300,
             phone_sends_per_day: 2_000,
+            range_unanswered: 8,
+            country_unanswered: 50,
+            answered_percent: 20,
             max_tracked: 100_000,
         }
     }
@@ -150,6 +160,17 @@ pub struct Dispatch {
     pub code: Code,
 }
 
+/// A code that was right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Right {
+    /// The identifier that was proved.
+    pub identifier: IdentifierHash,
+    /// How the code travelled.
+    pub via: SentVia,
+    /// What it is to be counted for.
+    pub counted: Vec<Counted>,
+}
+
 /// A live challenge. Holds the address because a resend needs it.
 #[derive(Debug)]
 pub struct Challenge {
@@ -172,7 +193,6 @@ pub struct Registrar {
     relay: RelayId,
     challenges: BTreeMap<ChallengeId, Challenge>,
     by_account: BTreeMap<AccountId, ChallengeId>,
-    counts: Counts,
     swept: Timestamp,
 }
 
@@ -186,36 +206,43 @@ impl Registrar {
             relay,
             challenges: BTreeMap::new(),
             by_account: BTreeMap::new(),
-            counts: Counts::default(),
             swept: Timestamp::default(),
         }
     }
 
-    /// Deals out a challenge; the account's earlier one, if any, ends.
+    /// What a challenge costs.
     ///
     /// # Errors
-    /// [`RegisterRefusal::TooSoon`] at any limit, [`RegisterRefusal::CountryNotServed`].
-    pub fn challenge(
+    /// [`RegisterRefusal::TooSoon`] before a code for the same address may be sent again, and when too many challenges
+    /// live; [`RegisterRefusal::CountryNotServed`].
+    pub fn may_challenge(
         &mut self,
         account: AccountId,
-        identifier: Identifier,
-        via: SentVia,
-        cx: &mut Cx<'_>,
-    ) -> Result<(Challenged, Dispatch), RegisterRefusal> {
-        let now = cx.now;
+        identifier: &Identifier,
+        now: Timestamp,
+    ) -> Result<Charges, RegisterRefusal> {
         self.sweep_if_due(now);
-        let place = Place::of(&identifier, &self.keys.pepper);
         if let Some(live) = self.by_account.get(&account).and_then(|id| self.challenges.get(id))
-            && live.identifier == identifier
+            && live.identifier == *identifier
         {
             wait_until(live.resend_after, now)?;
         }
         if self.challenges.len() >= self.policy.max_tracked {
             return Err(at_capacity());
         }
-        self.counts.may_challenge(&self.policy, account, place, now)?;
-        self.counts.may_send(&self.policy, place, now)?;
+        Place::of(identifier, &self.keys.pepper).challenge(&self.policy, account)
+    }
 
+    /// Deals out a challenge whose costs were counted; the account's earlier one, if any, ends.
+    #[must_use]
+    pub fn challenge(
+        &mut self,
+        account: AccountId,
+        identifier: Identifier,
+        via: SentVia,
+        cx: &mut Cx<'_>,
+    ) -> (Challenged, Dispatch) {
+        let now = cx.now;
         if let Some(replaced) = self.by_account.remove(&account) {
             self.challenges.remove(&replaced);
         }
@@ -234,20 +261,37 @@ impl Registrar {
             via,
             identifier: identifier.clone(),
         };
-        self.counts.count_challenge(account, place, now);
-        self.counts.count_send(place, now);
         let answer = challenge.told(id);
         self.by_account.insert(account, id);
         self.challenges.insert(id, challenge);
-        Ok((answer, Dispatch { challenge: id, identifier, code }))
+        (answer, Dispatch { challenge: id, identifier, code })
     }
 
-    /// Draws another code for a live challenge. The earlier code is good no more; tries and
-    /// expiry stay as they are.
+    /// What another code for a live challenge costs.
     ///
     /// # Errors
-    /// [`RegisterRefusal::NoChallenge`], or [`RegisterRefusal::TooSoon`] before its time, at a
-    /// limit and after the last send.
+    /// [`RegisterRefusal::NoChallenge`], or [`RegisterRefusal::TooSoon`] before its time and after the last send.
+    pub fn may_resend(
+        &mut self,
+        account: AccountId,
+        id: ChallengeId,
+        now: Timestamp,
+    ) -> Result<Charges, RegisterRefusal> {
+        self.sweep_if_due(now);
+        let live = self.live(account, id, now)?;
+        wait_until(live.resend_after, now)?;
+        if live.sends >= self.policy.max_sends {
+            let retry = live.expires_at.since(now);
+            return Err(Over { limit: LimitName::Address, retry }.into());
+        }
+        Place::of(&live.identifier, &self.keys.pepper).send(&self.policy)
+    }
+
+    /// Draws another code for a live challenge, whose costs were counted. The earlier code is good no more; tries
+    /// and expiry stay as they are.
+    ///
+    /// # Errors
+    /// [`RegisterRefusal::NoChallenge`].
     pub fn resend(
         &mut self,
         account: AccountId,
@@ -255,17 +299,8 @@ impl Registrar {
         cx: &mut Cx<'_>,
     ) -> Result<(Challenged, Dispatch), RegisterRefusal> {
         let now = cx.now;
-        self.sweep_if_due(now);
         let live = self.live(account, id, now)?;
-        wait_until(live.resend_after, now)?;
-        if live.sends >= self.policy.max_sends {
-            return Err(too_soon(live.expires_at.since(now)));
-        }
         let (identifier, nonce) = (live.identifier.clone(), live.nonce);
-        let place = Place::of(&identifier, &self.keys.pepper);
-        self.counts.may_send(&self.policy, place, now)?;
-        self.counts.count_send(place, now);
-
         let code = Code::random(cx.rng);
         let code_hash = self.code_hash(code.digits(), account, &nonce);
         let first_wait = self.policy.resend_after;
@@ -288,7 +323,7 @@ impl Registrar {
         code: &str,
         answer: &Proof,
         now: Timestamp,
-    ) -> Result<IdentifierHash, RegisterRefusal> {
+    ) -> Result<Right, RegisterRefusal> {
         self.sweep_if_due(now);
         let live = self.live(account, id, now)?;
         if !proof::verifies(account, &live.nonce, self.relay, answer) {
@@ -296,7 +331,9 @@ impl Registrar {
         }
         let expected = live.code_hash;
         let given = self.code_hash(code, account, &live.nonce);
-        let hash = live.identifier.hash(&self.keys.pepper);
+        let identifier = live.identifier.hash(&self.keys.pepper);
+        let counted = Place::of(&live.identifier, &self.keys.pepper).right();
+        let via = live.via;
         let live = self.challenges.get_mut(&id).ok_or(RegisterRefusal::NoChallenge)?;
         live.attempts_left = live.attempts_left.saturating_sub(1);
         let attempts_left = live.attempts_left;
@@ -304,7 +341,10 @@ impl Registrar {
         if right || attempts_left == 0 {
             self.end(id);
         }
-        if right { Ok(hash) } else { Err(RegisterRefusal::WrongCode { attempts_left }) }
+        match right {
+            true => Ok(Right { identifier, via, counted }),
+            false => Err(RegisterRefusal::WrongCode { attempts_left }),
+        }
     }
 
     /// The code of this challenge could not be sent: it ends. The send stays counted, or a
@@ -326,7 +366,6 @@ impl Registrar {
         for id in over {
             self.end(id);
         }
-        self.counts.sweep(now);
     }
 
     /// Live challenges.

@@ -11,6 +11,7 @@ use protocol::mailbox::wire::{
 };
 use protocol::mailbox::{Change, Due, DueKind, Limits, Offer, Queue, Seen, StoredItem, Usage};
 use protocol::mailbox::{machine, proof};
+use protocol::registration::limits::Counts;
 use protocol::registration::wire::{
     IdentifierKind, RegisterRefusal, RegisterRequest, RegisterResponse, SentVia, Told,
 };
@@ -32,6 +33,7 @@ pub struct Relay {
     /// Its address as a person types it.
     pub address: String,
     registrar: Registrar,
+    counts: Counts,
     limits: Limits,
     store: Store,
     /// Who is subscribed to a queue.
@@ -77,6 +79,7 @@ impl Relay {
             home,
             address,
             registrar,
+            counts: Counts::default(),
             limits: Limits::default(),
             store: Store::default(),
             attached: BTreeMap::new(),
@@ -156,11 +159,16 @@ impl Relay {
             RegisterRequest::Challenge { kind, identifier } => Identifier::parse(kind, &identifier)
                 .map_err(|_| RegisterRefusal::InvalidIdentifier)
                 .and_then(|identifier| {
-                    self.registrar.challenge(account, identifier, SentVia::Console, cx)
+                    let charges = self.registrar.may_challenge(account, &identifier, cx.now)?;
+                    self.counts.charge(&charges, Policy::default().max_tracked, cx.now)?;
+                    Ok(self.registrar.challenge(account, identifier, SentVia::Console, cx))
                 })
                 .map(challenged),
             RegisterRequest::Resend { challenge } => {
-                self.registrar.resend(account, challenge, cx).map(challenged)
+                self.registrar.may_resend(account, challenge, cx.now).and_then(|charges| {
+                    self.counts.charge(&charges, Policy::default().max_tracked, cx.now)?;
+                    self.registrar.resend(account, challenge, cx).map(challenged)
+                })
             }
             RegisterRequest::Verify { .. } | RegisterRequest::Renew { .. }
                 if self.told(account) == Told::Suspended =>

@@ -21,6 +21,7 @@ impl<S: MailboxStore> Service<S> {
             let usage = self.store.usage(queue.account)?;
             let changes = machine::acknowledge(&queue, usage, *seq, item.as_ref());
             if !changes.is_empty() {
+                self.parts.metrics.acknowledged.inc();
                 self.store.apply(&changes)?;
                 self.unflushed = true;
             }

@@ -48,6 +48,7 @@ fn bench() -> Bench {
         credentials: credentials.clone(),
         admission,
         limits: Limits::default(),
+        metrics: Arc::default(),
         clock: Clock::new(move || Timestamp(read.load(Ordering::Relaxed))),
     };
     let service = Service::new(MemoryStore::default(), parts);

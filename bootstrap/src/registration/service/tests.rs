@@ -66,9 +66,12 @@ fn service(store: Arc<OneAccount>) -> (Service, mpsc::Receiver<Order>) {
         development: true,
         kinds: vec![IdentifierKind::Email],
         registrar: Registrar::new(Policy::default(), keys, RELAY),
+        counts: Counts::default(),
+        max_counted: 100,
         credentials: Credentials::new(RELAY, &Secret::from_bytes([4; 32]), 7 * DAY),
         accounts,
         dead_letters: DeadLetters::default(),
+        metrics: Arc::default(),
         driver: Arc::new(ConsoleDriver),
         clock: Clock::new(|| NOW),
     };

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
+use crate::registration::limits::Counts;
 use crate::registration::wire::IdentifierKind;
 use crate::time::{DAY, HOUR};
 use crypto::identity::{Identity, Seed};
@@ -13,6 +14,7 @@ const RELAY: RelayId = RelayId([9; 32]);
 
 struct World {
     registrar: Registrar,
+    counts: Counts,
     rng: StdRng,
     now: Timestamp,
 }
@@ -43,6 +45,7 @@ impl World {
         let keys = Keys { otp: [1; 32], pepper: [2; 32] };
         Self {
             registrar: Registrar::new(policy, keys, RELAY),
+            counts: Counts::default(),
             rng: StdRng::seed_from_u64(7),
             now: Timestamp(1_000 * DAY),
         }
@@ -53,8 +56,10 @@ impl World {
         who: &Person,
         to: &str,
     ) -> Result<(Challenged, Dispatch), RegisterRefusal> {
+        let charges = self.registrar.may_challenge(who.account, &address(to), self.now)?;
+        self.counts.charge(&charges, self.registrar.policy.max_tracked, self.now)?;
         let mut cx = Cx { now: self.now, rng: &mut self.rng };
-        self.registrar.challenge(who.account, address(to), SentVia::Console, &mut cx)
+        Ok(self.registrar.challenge(who.account, address(to), SentVia::Console, &mut cx))
     }
 
     fn resend(
@@ -62,6 +67,8 @@ impl World {
         who: &Person,
         id: ChallengeId,
     ) -> Result<(Challenged, Dispatch), RegisterRefusal> {
+        let charges = self.registrar.may_resend(who.account, id, self.now)?;
+        self.counts.charge(&charges, self.registrar.policy.max_tracked, self.now)?;
         let mut cx = Cx { now: self.now, rng: &mut self.rng };
         self.registrar.resend(who.account, id, &mut cx)
     }
@@ -73,7 +80,10 @@ impl World {
         code: &str,
     ) -> Result<IdentifierHash, RegisterRefusal> {
         let answer = proof::sign(&who.identity, &challenged.nonce, RELAY);
-        self.registrar.verify(who.account, challenged.challenge, code, &answer, self.now)
+        let right =
+            self.registrar.verify(who.account, challenged.challenge, code, &answer, self.now)?;
+        self.counts.add(&right.counted, self.now);
+        Ok(right.identifier)
     }
 }
 
@@ -317,6 +327,69 @@ fn a_country_that_is_not_on_the_list_is_not_sent_to_and_costs_nothing() {
         assert_eq!(refused, RegisterRefusal::CountryNotServed);
     }
     assert!(w.challenge(&person(1), "+436641234567").is_ok());
+}
+
+/// Codes to ranges of their own in one country, each asked for an hour after the one before; every nth is typed.
+fn sent_while_answered(policy: &Policy, codes: usize, every: Option<usize>) -> usize {
+    let mut w = World::with(policy.clone());
+    let mut sent = 0;
+    for (nth, number) in spread(24).take(codes).enumerate() {
+        let who = person(1 + u8::try_from(nth).unwrap());
+        if let Ok((told, dispatch)) = w.challenge(&who, &number) {
+            sent += 1;
+            if every.is_some_and(|every| nth % every == 0) {
+                w.verify(&who, &told, dispatch.code.digits()).unwrap();
+            }
+        }
+        w.now = w.now.plus(20 * MINUTE);
+    }
+    sent
+}
+
+#[test]
+fn a_country_from_which_too_few_codes_come_back_is_closed_until_they_are_forgotten() {
+    let policy = Policy { country_unanswered: 10, answered_percent: 20, ..Policy::default() };
+    assert_eq!(sent_while_answered(&policy, 24, None), 10, "nobody types");
+    assert_eq!(sent_while_answered(&policy, 24, Some(20)), 10, "one of twenty types");
+    assert_eq!(sent_while_answered(&policy, 24, Some(5)), 24, "one of five types");
+
+    let mut w = World::with(Policy { country_unanswered: 3, ..policy });
+    for (nth, number) in spread(3).enumerate() {
+        w.challenge(&person(1 + u8::try_from(nth).unwrap()), &number).unwrap();
+    }
+    let fourth = spread(4).last().unwrap();
+    assert!(w.challenge(&person(9), &fourth).is_ok(), "they may still type");
+    w.now = w.now.plus(11 * MINUTE);
+    let fifth = spread(5).last().unwrap();
+    let refused = w.challenge(&person(10), &fifth).unwrap_err();
+    let wait = DAY - 11 * MINUTE;
+    assert_eq!(refused, RegisterRefusal::TooSoon { retry_ms: u32::try_from(wait).unwrap() });
+    assert!(w.challenge(&person(10), "+436641234567").is_ok(), "another country");
+    w.now = w.now.plus(wait);
+    assert!(w.challenge(&person(11), &fifth).is_ok());
+}
+
+#[test]
+fn a_range_from_which_too_few_codes_come_back_is_closed_alone() {
+    let mut w = World::with(Policy { range_unanswered: 2, ..Policy::default() });
+    assert!(w.challenge(&person(1), "+4915123456781").is_ok());
+    assert!(w.challenge(&person(2), "+4915123456782").is_ok());
+    w.now = w.now.plus(11 * MINUTE);
+    assert!(w.challenge(&person(3), "+4915123456783").is_err());
+    assert!(w.challenge(&person(3), "+4915123466783").is_ok());
+}
+
+#[test]
+fn the_limit_that_lasts_longest_is_named() {
+    let mut w = World::with(Policy {
+        relay_sends_per_hour: 1,
+        relay_sends_per_day: 1,
+        ..Policy::default()
+    });
+    assert!(w.challenge(&person(1), "ada@example.org").is_ok());
+    let charges = w.registrar.may_challenge(person(2).account, &address("ben@example.org"), w.now);
+    let over = w.counts.charge(&charges.unwrap(), 100, w.now).unwrap_err();
+    assert_eq!(over, Over { limit: LimitName::Relay, retry: DAY });
 }
 
 #[test]

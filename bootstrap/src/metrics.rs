@@ -1,0 +1,219 @@
+//! What is counted while a relay runs, for Prometheus and `/healthz`: never names.
+//!
+//! Every name begins with `kith_relay_`; counters end in `_total`. `docs/OPERATING.md` has the list and
+//! what to do when one of them rings.
+
+use std::fmt;
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::time::Duration;
+
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+use protocol::mailbox::wire::DepositRefusal;
+use protocol::registration::limits::LimitName;
+use protocol::registration::wire::SentVia;
+
+type Labels<const N: usize> = [(&'static str, &'static str); N];
+type Counters<const N: usize> = Family<Labels<N>, Counter>;
+
+/// A service that answers requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Mailbox,
+    Registration,
+}
+
+/// What became of a code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CodeEnd {
+    Sent,
+    Failed,
+    Verified,
+}
+
+/// The counters of a relay.
+pub(crate) struct Metrics {
+    /// Established connections.
+    pub(crate) connections: Gauge<i64, AtomicI64>,
+    /// Keys that are admitted.
+    pub(crate) admitted: Gauge<i64, AtomicI64>,
+    /// Reservations granted or renewed.
+    pub(crate) reservations: Counter<u64, AtomicU64>,
+    /// Circuits granted.
+    pub(crate) circuits: Counter<u64, AtomicU64>,
+    /// Items pushed to owners.
+    pub(crate) pushed: Counter,
+    /// Items that owners acknowledged.
+    pub(crate) acknowledged: Counter,
+    requests: Counters<1>,
+    refused: Counters<1>,
+    codes: Counters<2>,
+    deposits: Counters<1>,
+    limits: Counters<1>,
+    flushes: Histogram,
+    registry: Registry,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics")
+            .field("connections", &self.connections.get())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut metrics = Self {
+            connections: Gauge::default(),
+            admitted: Gauge::default(),
+            reservations: Counter::default(),
+            circuits: Counter::default(),
+            pushed: Counter::default(),
+            acknowledged: Counter::default(),
+            requests: Family::default(),
+            refused: Family::default(),
+            codes: Family::default(),
+            deposits: Family::default(),
+            limits: Family::default(),
+            // A quarter of a millisecond to four seconds.
+            flushes: Histogram::new(exponential_buckets(0.000_25, 2.0, 15)),
+            registry: Registry::with_prefix("kith_relay"),
+        };
+        metrics.register();
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&mut self) {
+        let all = &mut self.registry;
+        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        all.register("build", "This program", build);
+        all.register("connections", "Established connections", self.connections.clone());
+        all.register("admitted", "Keys that are admitted", self.admitted.clone());
+        all.register("reservations", "Reservations granted or renewed", self.reservations.clone());
+        all.register("circuits", "Circuits granted", self.circuits.clone());
+        all.register("requests", "Requests handed to a service", self.requests.clone());
+        all.register(
+            "refused",
+            "Requests refused by a rate or for want of room",
+            self.refused.clone(),
+        );
+        all.register("codes", "Codes of registrations, by way and end", self.codes.clone());
+        all.register(
+            "deposits",
+            "Deposits with a proof that holds, or without",
+            self.deposits.clone(),
+        );
+        let what = "Codes that a limit kept back, by the limit";
+        all.register("limits", what, self.limits.clone());
+        all.register("pushed", "Items pushed to owners", self.pushed.clone());
+        all.register("acknowledged", "Items that owners acknowledged", self.acknowledged.clone());
+        let what = "Time to make a group of decisions durable";
+        all.register_with_unit("flush", what, Unit::Seconds, self.flushes.clone());
+    }
+
+    pub(crate) fn request(&self, asked: Asked) {
+        self.requests.get_or_create(&service(asked)).inc();
+    }
+
+    pub(crate) fn refusal(&self, asked: Asked) {
+        self.refused.get_or_create(&service(asked)).inc();
+    }
+
+    pub(crate) fn code(&self, via: SentVia, end: CodeEnd) {
+        let via = match via {
+            SentVia::Console => "console",
+            SentVia::Email => "email",
+            SentVia::Sms => "sms",
+        };
+        let end = match end {
+            CodeEnd::Sent => "sent",
+            CodeEnd::Failed => "failed",
+            CodeEnd::Verified => "verified",
+        };
+        self.codes.get_or_create(&[("via", via), ("end", end)]).inc();
+    }
+
+    pub(crate) fn limit(&self, limit: LimitName) {
+        self.limits.get_or_create(&[("limit", limit.as_str())]).inc();
+    }
+
+    pub(crate) fn deposit(&self, refused: Option<DepositRefusal>) {
+        let end = match refused {
+            None => "taken",
+            Some(DepositRefusal::Full) => "full",
+            Some(DepositRefusal::Denied) => "denied",
+            Some(DepositRefusal::TooLarge) => "too_large",
+            Some(DepositRefusal::Unavailable) => "unavailable",
+        };
+        self.deposits.get_or_create(&[("end", end)]).inc();
+    }
+
+    pub(crate) fn flush(&self, took: Duration) {
+        self.flushes.observe(took.as_secs_f64());
+    }
+
+    /// Requests handed to services, and refused.
+    pub(crate) fn asked(&self) -> (u64, u64) {
+        let sum = |counters: &Counters<1>| {
+            [Asked::Mailbox, Asked::Registration]
+                .map(|asked| counters.get_or_create(&service(asked)).get())
+                .iter()
+                .sum()
+        };
+        (sum(&self.requests), sum(&self.refused))
+    }
+
+    /// In the text format that Prometheus reads.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = text::encode(&mut text, &self.registry);
+        text
+    }
+}
+
+fn service(asked: Asked) -> Labels<1> {
+    let service = match asked {
+        Asked::Mailbox => "mailbox",
+        Asked::Registration => "registration",
+    };
+    [("service", service)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_is_told_in_prometheus_own_form() {
+        let metrics = Metrics::default();
+        metrics.connections.inc();
+        metrics.request(Asked::Mailbox);
+        metrics.request(Asked::Registration);
+        metrics.refusal(Asked::Mailbox);
+        metrics.code(SentVia::Sms, CodeEnd::Failed);
+        metrics.deposit(Some(DepositRefusal::Full));
+        metrics.limit(LimitName::CountryUnanswered);
+        metrics.flush(Duration::from_millis(3));
+        let text = metrics.text();
+        for line in [
+            "kith_relay_connections 1",
+            r#"kith_relay_requests_total{service="mailbox"} 1"#,
+            r#"kith_relay_codes_total{via="sms",end="failed"} 1"#,
+            r#"kith_relay_deposits_total{end="full"} 1"#,
+            r#"kith_relay_limits_total{limit="country_unanswered"} 1"#,
+            "kith_relay_flush_seconds_count 1",
+        ] {
+            assert!(text.lines().any(|told| told == line), "{line} is not in\n{text}");
+        }
+        assert_eq!(metrics.asked(), (2, 1));
+    }
+}
