@@ -12,8 +12,8 @@ use protocol::time::{MINUTE, SECOND};
 use serde::{Deserialize, Serialize};
 
 pub use sections::{
-    Bucket, Circuits, EmailWay, Encryption, Mailbox, Network, PhoneWay, Rates, Registration, Sms,
-    Smtp,
+    Bucket, Circuits, EmailWay, Encryption, Mailbox, Network, PhoneWay, Postgres, Rates,
+    Registration, Sms, Smtp,
 };
 
 mod sections;
@@ -43,6 +43,8 @@ pub struct Config {
     pub mailbox: Mailbox,
     /// How often one peer or address may ask.
     pub rates: Rates,
+    /// A database that several relay processes share; absent: the store is in `data_dir`.
+    pub postgres: Option<Postgres>,
     /// Health endpoint; absent: none.
     pub health: Option<SocketAddr>,
     /// The operator's interface, on loopback; absent: none.
@@ -60,6 +62,7 @@ impl Default for Config {
             registration: Registration::default(),
             mailbox: Mailbox::default(),
             rates: Rates::default(),
+            postgres: None,
             health: None,
             admin: None,
         }
@@ -235,6 +238,9 @@ impl Config {
                 "every rate needs burst and refill_ms above 0, [rates] a burst of 128 or more",
             ),
         ];
+        if let Some(postgres) = &self.postgres {
+            postgres.rule()?;
+        }
         match rules.into_iter().chain(registration.rules()).find(|(holds, _)| !holds) {
             Some((_, why)) => Err(ConfigError::Unusable(why.into())),
             None => Ok(()),

@@ -34,6 +34,12 @@ pub enum StoreError {
         /// The store's folder.
         path: PathBuf,
     },
+    /// PostgreSQL does not answer as it should.
+    #[error("the PostgreSQL database does not serve: {detail}")]
+    Database {
+        /// What it said.
+        detail: String,
+    },
     /// Anything else that the system says.
     #[error("the store in {path} failed: {detail}")]
     Failed {
@@ -109,6 +115,7 @@ impl RelayError {
             Self::Config(_) | Self::Identity(_) => 78,
             Self::Store(StoreError::Locked { .. }) => 75,
             Self::Store(StoreError::Damaged { .. }) => 65,
+            Self::Store(StoreError::Database { .. }) => 69,
             Self::Store(_) => 74,
             Self::AddressInUse { .. }
             | Self::Listen { .. }

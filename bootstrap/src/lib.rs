@@ -32,12 +32,15 @@ pub mod memory;
 mod metrics;
 pub mod peer;
 pub mod pin;
+mod postgres;
 mod prefix_limits;
 mod rates;
 pub mod registration;
 mod relay;
 mod relay_limits;
+mod siblings;
 mod store;
+mod stores;
 mod swarm;
 pub mod token_file;
 

@@ -20,6 +20,7 @@ mod contract;
 #[cfg(test)]
 pub(crate) mod memory;
 pub(crate) mod nonces;
+pub(crate) mod postgres_store;
 pub(crate) mod service;
 pub(crate) mod sled_store;
 pub(crate) mod store;

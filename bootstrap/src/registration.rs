@@ -8,6 +8,7 @@
 //! Spec: `docs/protocol/registration.md`.
 
 pub(crate) mod accounts;
+pub(crate) mod counts;
 pub(crate) mod credential;
 pub mod driver;
 pub mod sending;

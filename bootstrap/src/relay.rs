@@ -10,7 +10,6 @@ use libp2p::multiaddr::Protocol;
 use libp2p::swarm::SwarmEvent;
 use libp2p::{Multiaddr, Swarm};
 use protocol::ids::RelayId;
-use protocol::registration::limits::Counts;
 use protocol::registration::{Keys, Registrar};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
@@ -26,16 +25,17 @@ use crate::error::RelayError;
 use crate::health::{self, Watched};
 use crate::identity::{Derived, RelayIdentity};
 use crate::mailbox::service::{self as mailbox, Parts};
-use crate::mailbox::sled_store::SledStore;
+use crate::mailbox::store::MailboxStore;
 use crate::metrics::Metrics;
 use crate::rates::Rates;
-use crate::registration::accounts::Accounts;
-use crate::registration::accounts::sled_store::SledAccounts;
+use crate::registration::accounts::{AccountError, Accounts};
+use crate::registration::counts::CountStore;
 use crate::registration::credential::Credentials;
 use crate::registration::service as registration;
 use crate::registration::{DeadLetters, Driver, Drivers};
-use crate::store::Database;
-use crate::swarm::{self, Channels, Net, Order};
+use crate::siblings::{self, Listener};
+use crate::stores::{Mailboxes, Stores};
+use crate::swarm::{self, Channels, MailboxInput, MailboxOutput, Net, Order};
 
 /// Longest time for listening to begin.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -89,13 +89,11 @@ impl Relay {
         config.validate()?;
         let identity = RelayIdentity::load_or_create(&config.data_dir)?;
         let relay_id = identity.relay_id();
-        let database = Database::open(&config.data_dir)?;
-        let accounts = Arc::new(SledAccounts::open(database.clone())?);
-        let store = SledStore::open(database)?;
+        let stores = Stores::open(&config).await?;
         let admission = Admission::default();
         let lifetime = config.registration.credential_lifetime();
         let (orders, orders_in) = mpsc::channel(swarm::ORDERS);
-        let accounts = Accounts::open(accounts, admission.clone(), lifetime, orders)?;
+        let accounts = Accounts::open(stores.accounts, admission.clone(), lifetime, orders).await?;
 
         let mut swarm = behaviour::swarm(identity.keypair(), &config, &admission, &clock)?;
         let addresses = announce(&mut swarm, &config.network).await?;
@@ -118,10 +116,14 @@ impl Relay {
             clock: clock.clone(),
             pepper: Arc::new(Zeroizing::new(*identity.derive(Derived::Pepper).expose())),
         };
+        if let Some(listener) = stores.listener {
+            hear(&mut tasks, listener, accounts.clone(), &shutdown);
+        }
         let (health, admin) = spawn_listeners(&mut tasks, &config, operator).await?;
         let services = Services {
             accounts,
-            store,
+            counts: stores.counts,
+            mailboxes: stores.mailboxes,
             admission,
             driver,
             dead_letters: dead_letters.clone(),
@@ -224,7 +226,8 @@ async fn spawn_listeners(
 /// What the services are made of.
 struct Services {
     accounts: Accounts,
-    store: SledStore,
+    counts: Arc<dyn CountStore>,
+    mailboxes: Mailboxes,
     admission: Admission,
     driver: Arc<dyn Driver>,
     dead_letters: DeadLetters,
@@ -240,7 +243,8 @@ impl Services {
         identity: &RelayIdentity,
         orders: mpsc::Receiver<Order>,
     ) -> Channels {
-        let Self { accounts, store, admission, driver, dead_letters, metrics, clock } = self;
+        let Self { accounts, counts, mailboxes, admission, driver, dead_letters, metrics, clock } =
+            self;
         let lifetime = config.registration.credential_lifetime();
         let seed = identity.derive(Derived::Credential);
         let credentials = Credentials::new(identity.relay_id(), &seed, lifetime);
@@ -248,14 +252,12 @@ impl Services {
             otp: *identity.derive(Derived::Otp).expose(),
             pepper: *identity.derive(Derived::Pepper).expose(),
         };
-        let policy = config.registration.policy();
         let registration = registration::Service {
             name: config.name.clone(),
             development: config.development,
             kinds: config.registration.kinds(),
-            max_counted: policy.max_tracked,
-            counts: Counts::default(),
-            registrar: Registrar::new(policy, keys, identity.relay_id()),
+            counts,
+            registrar: Registrar::new(config.registration.policy(), keys, identity.relay_id()),
             credentials: credentials.clone(),
             accounts,
             driver,
@@ -265,10 +267,7 @@ impl Services {
         };
         let key = identity.signing_key();
         let limits = config.mailbox.limits();
-        let mailboxes = mailbox::Service::new(
-            store,
-            Parts { key, credentials, admission, limits, metrics, clock },
-        );
+        let parts = Parts { key, credentials, admission, limits, metrics, clock };
 
         let (register, register_in) = mpsc::channel(swarm::REGISTER_INPUTS);
         let (register_answers, register_out) = mpsc::channel(swarm::OUTPUTS);
@@ -278,12 +277,47 @@ impl Services {
         });
         let (mailbox, mailbox_in) = mpsc::channel(swarm::MAILBOX_INPUTS);
         let (mailbox_outputs, mailbox_out) = mpsc::channel(swarm::OUTPUTS);
-        tasks.spawn_blocking(move || {
-            let result = mailboxes.run(mailbox_in, &mailbox_outputs);
-            ("mailbox", result.map_err(RelayError::from))
-        });
+        match mailboxes {
+            Mailboxes::Sled(store) => {
+                spawn_mailboxes(tasks, store, parts, mailbox_in, mailbox_outputs);
+            }
+            Mailboxes::Postgres(store) => {
+                spawn_mailboxes(tasks, *store, parts, mailbox_in, mailbox_outputs);
+            }
+        }
         Channels { mailbox, mailbox_out, register, register_out, orders }
     }
+}
+
+/// Hears other processes, and takes up what they say.
+fn hear(tasks: &mut Tasks, listener: Listener, accounts: Accounts, shutdown: &CancellationToken) {
+    let (news, heard) = mpsc::channel(siblings::NEWS);
+    let stop = shutdown.clone();
+    tasks.spawn_blocking(move || {
+        let result = listener.run(&news, &stop);
+        ("listener", result.map_err(RelayError::from))
+    });
+    tasks.spawn(async move {
+        let result = match accounts.take_up(heard).await {
+            Err(AccountError::Store(error)) => Err(error.into()),
+            Ok(()) | Err(AccountError::Stopping) => Ok(()),
+        };
+        ("news", result)
+    });
+}
+
+fn spawn_mailboxes<S: MailboxStore>(
+    tasks: &mut Tasks,
+    store: S,
+    parts: Parts,
+    inbox: mpsc::Receiver<MailboxInput>,
+    outbox: mpsc::Sender<MailboxOutput>,
+) {
+    let mailboxes = mailbox::Service::new(store, parts);
+    tasks.spawn_blocking(move || {
+        let result = mailboxes.run(inbox, &outbox);
+        ("mailbox", result.map_err(RelayError::from))
+    });
 }
 
 /// One task's end is the relay's end: wanted after [`RelayHandle::shutdown`], a failure before.

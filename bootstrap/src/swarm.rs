@@ -79,6 +79,8 @@ pub(crate) enum Order {
     Disconnect(PeerId),
     /// Pass on that an account's queues are to be closed, and whom to tell when they are.
     Erase(AccountId, oneshot::Sender<()>),
+    /// Pass on that another process stored something in these queues.
+    Stored(Vec<QueueId>),
 }
 
 /// Why the loop goes round.
@@ -160,6 +162,9 @@ impl Net {
                 Woken::Order(Order::Disconnect(peer)) => drop(self.swarm.disconnect_peer_id(peer)),
                 Woken::Order(Order::Erase(account, done)) => {
                     self.backlog.push_back(Input::Erase(account, done));
+                }
+                Woken::Order(Order::Stored(queues)) => {
+                    self.backlog.push_back(Input::Stored(queues));
                 }
                 Woken::Tick => self.tick(),
                 Woken::Event(event) => self.route(event),

@@ -22,5 +22,9 @@ mod registering;
 mod running;
 #[path = "relay/sending.rs"]
 mod sending;
+#[path = "../src/postgres/testing.rs"]
+mod server;
+#[path = "relay/sharing.rs"]
+mod sharing;
 #[path = "relay/stand_in.rs"]
 mod stand_in;

@@ -415,6 +415,38 @@ impl Mailbox {
     }
 }
 
+/// A PostgreSQL database for accounts and mailboxes (`[postgres]`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Postgres {
+    /// Its name, its address, or the folder of its socket.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Whom to sign in as.
+    pub user: String,
+    /// The file that holds the password and nothing else; absent: none is asked for, as on a socket.
+    pub password_file: Option<PathBuf>,
+    /// The database.
+    pub database: String,
+    /// A PEM file with the certificate of the authority that signed the server's. The connection is encrypted then,
+    /// which one to another machine has to be.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Default for Postgres {
+    fn default() -> Self {
+        Self {
+            host: "/var/run/postgresql".into(),
+            port: 5432,
+            user: "kith".into(),
+            password_file: None,
+            database: "kith".into(),
+            ca_file: None,
+        }
+    }
+}
+
 /// How often one peer or address may ask (`[rates]`). A deposit of n items costs n.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

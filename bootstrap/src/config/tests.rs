@@ -38,6 +38,8 @@ fn what_cannot_work_is_refused_with_a_sentence() {
     for text in [
         "name = ''",
         "admin = '0.0.0.0:4703'",
+        "[postgres]\nhost = 'database.example.org'",
+        "[postgres]\nuser = ''",
         "[registration]\nanswered_percent = 101",
         "data_dir = ''",
         "[network]\nlisten = []",

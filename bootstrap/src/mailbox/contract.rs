@@ -1,4 +1,4 @@
-//! What every mailbox store has to pass: the same suite on sled and on memory.
+//! What every mailbox store has to pass: the same suite on sled, on PostgreSQL and on memory.
 
 use protocol::ids::{AccountId, EnvelopeId, QueueId};
 use protocol::mailbox::record::StoredBundle;
@@ -6,8 +6,11 @@ use protocol::mailbox::{Change, Due, DueKind, Kind, Queue, Seen, StoredItem, Usa
 use protocol::time::Timestamp;
 
 use super::memory::MemoryStore;
+use super::postgres_store::PostgresStore;
 use super::sled_store::SledStore;
 use super::store::MailboxStore;
+use crate::postgres::testing;
+use crate::siblings::Instance;
 use crate::store::Database;
 
 const HERE: QueueId = QueueId([1; 16]);
@@ -21,10 +24,17 @@ fn on_sled(test: fn(&mut dyn MailboxStore)) {
     test(&mut SledStore::open(database).expect("open"));
 }
 
+fn on_postgres(test: fn(&mut dyn MailboxStore)) {
+    test(&mut PostgresStore::open(&testing::database(), Instance::random()).expect("open"));
+}
+
 macro_rules! contract {
     ($($(#[$doc:meta])* $name:ident;)*) => {
         mod sled_keeps_the_contract {
             $(#[test] fn $name() { super::on_sled(super::$name); })*
+        }
+        mod postgres_keeps_the_contract {
+            $(#[test] fn $name() { super::on_postgres(super::$name); })*
         }
         mod memory_keeps_the_contract {
             $(#[test] fn $name() { super::$name(&mut super::MemoryStore::default()); })*

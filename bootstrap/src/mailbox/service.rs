@@ -54,6 +54,8 @@ pub(crate) struct Service<S> {
     subscribers: Subscribers,
     /// Something was applied, or confirmed, that the next flush has to cover.
     unflushed: bool,
+    /// Queues in which this group stored something, and to which nobody is attached here.
+    elsewhere: Vec<QueueId>,
     parts: Parts,
 }
 
@@ -66,6 +68,7 @@ impl<S: MailboxStore> Service<S> {
             nonces: Nonces::new(),
             subscribers: Subscribers::default(),
             unflushed: false,
+            elsewhere: Vec::new(),
             parts,
         }
     }
@@ -105,7 +108,8 @@ impl<S: MailboxStore> Service<S> {
         let now = self.parts.clock.now();
         let (mut answers, mut erased) = (Vec::new(), Vec::new());
         let mut outputs = Vec::new();
-        let mut result = Ok(());
+        let inputs: Vec<_> = inputs.into_iter().collect();
+        let mut result = self.prepare(&inputs);
         for input in inputs {
             match input {
                 Input::Request { peer, request, reply } => {
@@ -126,19 +130,22 @@ impl<S: MailboxStore> Service<S> {
                     result = result.and_then(|()| self.delete(&done));
                 }
                 Input::Erase(account, done) => {
-                    result = result.and_then(|()| self.erase(account, &mut outputs));
+                    result =
+                        result.and_then(|()| self.apart(|own| own.erase(account, &mut outputs)));
                     erased.push(done);
                 }
+                Input::Stored(receives) => receives.into_iter().for_each(|receive| {
+                    self.subscribers.stored(receive);
+                }),
                 Input::Gone(peer) => self.subscribers.detach_peer(&peer),
-                Input::Tick => result = result.and_then(|()| self.expire(now, &mut outputs)),
+                Input::Tick => {
+                    result = result.and_then(|()| self.apart(|own| own.expire(now, &mut outputs)));
+                }
             }
         }
-        if self.unflushed && result.is_ok() {
-            let begun = Instant::now();
-            result = self.store.flush();
-            self.parts.metrics.flush(begun.elapsed());
-            self.unflushed = result.is_err();
-        }
+        result = result.and_then(|()| self.settle());
+        let elsewhere = std::mem::take(&mut self.elsewhere);
+        result = result.and_then(|()| self.store.announce(&elsewhere));
         if result.is_ok() {
             // Nobody waits any more when the relay stops.
             for done in erased {
@@ -155,6 +162,18 @@ impl<S: MailboxStore> Service<S> {
             result = self.push(now, &mut all);
         }
         (all, result)
+    }
+
+    /// Makes durable what is not yet, and lets others decide.
+    fn settle(&mut self) -> Result<(), StoreError> {
+        if !self.unflushed {
+            return self.store.rest();
+        }
+        let begun = Instant::now();
+        self.store.flush()?;
+        self.parts.metrics.flush(begun.elapsed());
+        self.unflushed = false;
+        Ok(())
     }
 
     fn answer<R>(
@@ -338,7 +357,10 @@ impl<S: MailboxStore> Service<S> {
             Ok(taken) => {
                 if !taken.changes.is_empty() {
                     self.store.apply(&taken.changes)?;
-                    self.subscribers.stored(queue.receive);
+                }
+                // A repetition as well: whoever took the original may have died before it was said.
+                if !self.subscribers.stored(queue.receive) {
+                    self.elsewhere.push(queue.receive);
                 }
                 // A repetition is confirmed as well, so the flush has to cover the original.
                 self.unflushed = true;
@@ -465,5 +487,6 @@ fn unavailable() -> MailboxResponse {
 }
 
 mod ending;
+mod preparing;
 #[cfg(test)]
 mod tests;

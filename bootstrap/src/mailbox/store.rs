@@ -7,11 +7,46 @@ use protocol::time::Timestamp;
 
 use crate::error::StoreError;
 
+/// What a group of requests will look at.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted {
+    /// Addresses that are to be opened, of either side.
+    pub(crate) opened: Vec<QueueId>,
+    /// Queues by their owners' addresses.
+    pub(crate) receives: Vec<QueueId>,
+    /// Queues by their depositors' addresses.
+    pub(crate) sends: Vec<QueueId>,
+    /// What these use.
+    pub(crate) accounts: Vec<AccountId>,
+    /// What is remembered of deposits, by the depositors' addresses.
+    pub(crate) deposits: Vec<(QueueId, EnvelopeId)>,
+    /// Items by their positions.
+    pub(crate) items: Vec<(QueueId, u64)>,
+}
+
 /// Keeps what the machine tells it to, and finds it again. It decides nothing.
 ///
 /// Reads see every applied change at once; a change is durable after the next
 /// [`flush`](Self::flush). Implementations pass the suite in `contract.rs`.
 pub(crate) trait MailboxStore: Send + 'static {
+    /// Reads at once what decisions will look at, and keeps others from changing it until the next
+    /// [`flush`](Self::flush) or [`rest`](Self::rest). Nothing depends on it but speed, and that processes which share a
+    /// store never wait for each other in a circle: between two of those, all of it is asked for at once.
+    fn prepare(&mut self, _wanted: Wanted) -> Result<(), StoreError> {
+        Ok(())
+    }
+    /// Whether preparing does anything: what it takes costs a little.
+    fn prepares(&self) -> bool {
+        false
+    }
+    /// Tells processes that share the store that something was stored in these queues, whose owners are not attached here.
+    fn announce(&mut self, _queues: &[QueueId]) -> Result<(), StoreError> {
+        Ok(())
+    }
+    /// Nothing more is decided for now: others may.
+    fn rest(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
     /// The queue with this owner's address.
     fn queue(&self, receive: QueueId) -> Result<Option<Queue>, StoreError>;
     /// The owner's address of the queue with this depositors' address.

@@ -127,8 +127,8 @@ impl Subscribers {
         self.of_queue.get(&receive) == Some(peer)
     }
 
-    /// Something was stored in a queue.
-    pub(crate) fn stored(&mut self, receive: QueueId) {
+    /// Something was stored in a queue; whether somebody is attached to it here.
+    pub(crate) fn stored(&mut self, receive: QueueId) -> bool {
         if let Some(peer) = self.of_queue.get(&receive)
             && let Some(subscriber) = self.peers.get_mut(peer)
             && subscriber.queues.get(&receive).is_some_and(|place| place.paused.is_none())
@@ -136,6 +136,7 @@ impl Subscribers {
             subscriber.ready.insert(receive);
             self.pending.insert(*peer);
         }
+        self.of_queue.contains_key(&receive)
     }
 
     /// Peers that may be sent something now. Ends the pauses that are over.

@@ -31,6 +31,8 @@ pub(crate) enum Input<R> {
     },
     /// Close all queues of an account; the other side is told when that is durable, or nothing when it fails.
     Erase(AccountId, oneshot::Sender<()>),
+    /// Another process stored something in these queues.
+    Stored(Vec<QueueId>),
     /// The last connection of a key is gone.
     Gone(PeerId),
     /// Time has passed.

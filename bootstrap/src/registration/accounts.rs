@@ -9,6 +9,7 @@
 
 #[cfg(test)]
 mod contract;
+pub(crate) mod postgres_store;
 pub(crate) mod sled_store;
 pub(crate) mod store;
 
@@ -24,6 +25,7 @@ use self::store::AccountStore;
 use crate::admission::Admission;
 use crate::error::StoreError;
 use crate::peer;
+use crate::siblings::News;
 use crate::swarm::Order;
 
 /// Accounts that are read at once where all are.
@@ -54,23 +56,15 @@ impl Accounts {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub(crate) fn open(
+    pub(crate) async fn open(
         store: Arc<dyn AccountStore>,
         admission: Admission,
         lifetime: u64,
         orders: mpsc::Sender<Order>,
     ) -> Result<Self, StoreError> {
-        let mut last = None;
-        loop {
-            let page = store.page(last, PAGE)?;
-            for account in &page {
-                admission.apply(account, lifetime);
-            }
-            match page.last() {
-                Some(account) if page.len() == PAGE => last = Some(account.account),
-                _ => break,
-            }
-        }
+        let (reading, filling) = (Arc::clone(&store), admission.clone());
+        let filled = tokio::task::spawn_blocking(move || fill(&*reading, &filling, lifetime));
+        filled.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
         Ok(Self { store, admission, lifetime, orders })
     }
 
@@ -169,6 +163,23 @@ impl Accounts {
         erased.await.map_err(|_| AccountError::Stopping)
     }
 
+    /// Takes up what other processes say until none can say anything any more.
+    pub(crate) async fn take_up(self, mut news: mpsc::Receiver<News>) -> Result<(), AccountError> {
+        while let Some(news) = news.recv().await {
+            match news {
+                News::Stored(queues) => self.order(Order::Stored(queues)).await?,
+                News::Account(who) => match self.account(who).await? {
+                    Some(account) => self.applied(&[account]).await?,
+                    None => {
+                        self.admission.forget(&who);
+                        self.disconnect(who).await?;
+                    }
+                },
+            }
+        }
+        Ok(())
+    }
+
     /// The account of a key.
     pub(crate) async fn account(&self, who: AccountId) -> Result<Option<Account>, AccountError> {
         let store = Arc::clone(&self.store);
@@ -236,6 +247,21 @@ impl Accounts {
 
     async fn order(&self, order: Order) -> Result<(), AccountError> {
         self.orders.send(order).await.map_err(|_| AccountError::Stopping)
+    }
+}
+
+/// Applies every account.
+fn fill(store: &dyn AccountStore, admission: &Admission, lifetime: u64) -> Result<(), StoreError> {
+    let mut last = None;
+    loop {
+        let page = store.page(last, PAGE)?;
+        for account in &page {
+            admission.apply(account, lifetime);
+        }
+        match page.last() {
+            Some(account) if page.len() == PAGE => last = Some(account.account),
+            _ => return Ok(()),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use libp2p::PeerId;
 use protocol::Cx;
 use protocol::ids::{AccountId, ChallengeId};
 use protocol::mailbox::wire::MAX_CREDENTIAL;
-use protocol::registration::limits::{Charges, Counts, LimitName};
+use protocol::registration::limits::{Charges, Counted, LimitName};
 use protocol::registration::wire::{
     Challenged, IdentifierKind, RegisterRefusal, RegisterRequest, RegisterResponse, SentVia,
 };
@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
 
 use super::accounts::{AccountError, Accounts};
+use super::counts::CountStore;
 use super::credential::Credentials;
 use super::driver::Driver;
 use super::sending::{self, DeadLetters};
@@ -58,9 +59,7 @@ pub(crate) struct Service {
     pub(crate) development: bool,
     pub(crate) kinds: Vec<IdentifierKind>,
     pub(crate) registrar: Registrar,
-    pub(crate) counts: Counts,
-    /// Most identifiers and accounts that are counted.
-    pub(crate) max_counted: usize,
+    pub(crate) counts: Arc<dyn CountStore>,
     pub(crate) credentials: Credentials,
     pub(crate) accounts: Accounts,
     pub(crate) driver: Arc<dyn Driver>,
@@ -174,7 +173,7 @@ impl Service {
                     Err(refusal) => Ok(Step::Done(refused(refusal))),
                     Ok(right) => {
                         self.metrics.code(right.via, CodeEnd::Verified);
-                        self.counts.add(&right.counted, now);
+                        self.count(right.counted, now).await?;
                         let admitted = self.accounts.admit(account, right.identifier, now).await;
                         self.answer(account, admitted.map(Some)).map(Step::Done)
                     }
@@ -193,61 +192,85 @@ impl Service {
                 Ok(Step::Done(refused(busy)))
             }
             RegisterRequest::Resend { challenge } => {
-                let again = self.resend(account, challenge, now);
-                Ok(again.unwrap_or_else(|refusal| Step::Done(refused(refusal))))
+                let charges = self.registrar.may_resend(account, challenge, now);
+                if let Err(refusal) = self.charge(charges, now).await? {
+                    return Ok(Step::Done(refused(refusal)));
+                }
+                let mut rng = rand::rng();
+                let mut cx = Cx { now, rng: &mut rng };
+                Ok(match self.registrar.resend(account, challenge, &mut cx) {
+                    Ok(again) => self.told(again),
+                    Err(refusal) => Step::Done(refused(refusal)),
+                })
             }
             RegisterRequest::Challenge { kind, identifier } => {
-                let challenge = self.challenge(account, kind, &identifier, now);
-                Ok(challenge.unwrap_or_else(|refusal| Step::Done(refused(refusal))))
+                let asked = self.asked(account, kind, &identifier, now);
+                let (via, identifier, charges) = match asked {
+                    Ok(asked) => asked,
+                    Err(refusal) => return Ok(Step::Done(refused(refusal))),
+                };
+                if let Err(refusal) = self.charge(Ok(charges), now).await? {
+                    return Ok(Step::Done(refused(refusal)));
+                }
+                let mut rng = rand::rng();
+                let mut cx = Cx { now, rng: &mut rng };
+                let challenge = self.registrar.challenge(account, identifier, via, &mut cx);
+                Ok(self.told(challenge))
             }
         }
     }
 
-    fn resend(
-        &mut self,
-        account: AccountId,
-        challenge: ChallengeId,
-        now: Timestamp,
-    ) -> Result<Step, RegisterRefusal> {
-        let charges = self.registrar.may_resend(account, challenge, now)?;
-        self.charge(&charges, now)?;
-        let mut rng = rand::rng();
-        let again = self.registrar.resend(account, challenge, &mut Cx { now, rng: &mut rng })?;
-        Ok(self.told(again))
-    }
-
     /// Counts what a code costs, or says which limit it would be over.
-    fn charge(&mut self, charges: &Charges, now: Timestamp) -> Result<(), RegisterRefusal> {
-        self.counts.charge(charges, self.max_counted, now).map_err(|over| {
-            self.metrics.limit(over.limit);
-            if matches!(over.limit, LimitName::RangeUnanswered | LimitName::CountryUnanswered) {
-                let (limit, minutes) = (over.limit.as_str(), over.retry / MINUTE);
-                tracing::warn!(
-                    limit,
-                    minutes,
-                    "codes go there and too few come back: no more are sent"
-                );
-            }
-            over.into()
-        })
+    async fn charge(
+        &self,
+        charges: Result<Charges, RegisterRefusal>,
+        now: Timestamp,
+    ) -> Result<Result<(), RegisterRefusal>, StoreError> {
+        let charges = match charges {
+            Ok(charges) => charges,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let counts = Arc::clone(&self.counts);
+        let judged = tokio::task::spawn_blocking(move || counts.charge(&charges, now)).await;
+        let over = match judged {
+            Ok(judged) => match judged? {
+                Ok(()) => return Ok(Ok(())),
+                Err(over) => over,
+            },
+            // It panicked: a bug, by which nobody gets a code.
+            Err(_) => return Ok(Err(RegisterRefusal::Unavailable)),
+        };
+        self.metrics.limit(over.limit);
+        if matches!(over.limit, LimitName::RangeUnanswered | LimitName::CountryUnanswered) {
+            let (limit, minutes) = (over.limit.as_str(), over.retry / MINUTE);
+            tracing::warn!(
+                limit,
+                minutes,
+                "codes go there and too few come back: no more are sent"
+            );
+        }
+        Ok(Err(over.into()))
     }
 
-    fn challenge(
+    async fn count(&self, counted: Vec<Counted>, now: Timestamp) -> Result<(), StoreError> {
+        let counts = Arc::clone(&self.counts);
+        let added = tokio::task::spawn_blocking(move || counts.add(&counted, now)).await;
+        // It panicked: a bug, that costs a count.
+        added.unwrap_or(Ok(()))
+    }
+
+    fn asked(
         &mut self,
         account: AccountId,
         kind: IdentifierKind,
         identifier: &str,
         now: Timestamp,
-    ) -> Result<Step, RegisterRefusal> {
+    ) -> Result<(SentVia, Identifier, Charges), RegisterRefusal> {
         let via = self.via(kind).ok_or(RegisterRefusal::KindNotServed)?;
         let identifier =
             Identifier::parse(kind, identifier).map_err(|_| RegisterRefusal::InvalidIdentifier)?;
         let charges = self.registrar.may_challenge(account, &identifier, now)?;
-        self.charge(&charges, now)?;
-        let mut rng = rand::rng();
-        let mut cx = Cx { now, rng: &mut rng };
-        let challenge = self.registrar.challenge(account, identifier, via, &mut cx);
-        Ok(self.told(challenge))
+        Ok((via, identifier, charges))
     }
 
     fn told(&self, (mut told, dispatch): (Challenged, Dispatch)) -> Step {

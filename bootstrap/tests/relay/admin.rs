@@ -23,7 +23,7 @@ async fn admin(bench: &Bench, words: &[&str]) -> Output {
 }
 
 /// What it prints when it succeeds.
-async fn told(bench: &Bench, words: &[&str]) -> String {
+pub(crate) async fn told(bench: &Bench, words: &[&str]) -> String {
     let output = admin(bench, words).await;
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()

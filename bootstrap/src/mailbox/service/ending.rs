@@ -6,7 +6,7 @@ use protocol::time::Timestamp;
 
 use super::{MAX_GROUP, Service};
 use crate::error::StoreError;
-use crate::mailbox::store::MailboxStore;
+use crate::mailbox::store::{MailboxStore, Wanted};
 use crate::mailbox::subscribers::Released;
 use crate::mailbox::traffic::Output;
 
@@ -37,6 +37,7 @@ impl<S: MailboxStore> Service<S> {
     ) -> Result<(), StoreError> {
         loop {
             let receives = self.store.queues_of(account, MAX_GROUP)?;
+            self.store.prepare(Wanted { receives: receives.clone(), ..Wanted::default() })?;
             for receive in &receives {
                 let Some(queue) = self.store.queue(*receive)? else { continue };
                 let usage = self.store.usage(account)?;
@@ -55,7 +56,10 @@ impl<S: MailboxStore> Service<S> {
         now: Timestamp,
         outputs: &mut Vec<Output<R>>,
     ) -> Result<(), StoreError> {
-        for due in self.store.due(now, MAX_EXPIRIES)? {
+        let over = self.store.due(now, MAX_EXPIRIES)?;
+        let receives = over.iter().map(|due| due.receive).collect();
+        self.store.prepare(Wanted { receives, ..Wanted::default() })?;
+        for due in over {
             let queue = self.store.queue(due.receive)?;
             self.sweep(&due, queue.as_ref())?;
             if queue.is_some() && self.store.queue(due.receive)?.is_none() {

@@ -5,6 +5,7 @@ use super::*;
 use crate::admission::Admission;
 use crate::registration::ConsoleDriver;
 use crate::registration::accounts::store::{AccountStore, Decision};
+use crate::registration::counts::LocalCounts;
 use crate::swarm::Order;
 use crypto::identity::{Identity, Seed};
 use crypto::secret::Secret;
@@ -57,17 +58,17 @@ impl AccountStore for OneAccount {
     }
 }
 
-fn service(store: Arc<OneAccount>) -> (Service, mpsc::Receiver<Order>) {
+async fn service(store: Arc<OneAccount>) -> (Service, mpsc::Receiver<Order>) {
     let keys = Keys { otp: [1; 32], pepper: [2; 32] };
     let (orders, given) = mpsc::channel(8);
-    let accounts = Accounts::open(store, Admission::default(), 7 * DAY, orders).expect("open");
+    let accounts =
+        Accounts::open(store, Admission::default(), 7 * DAY, orders).await.expect("open");
     let service = Service {
         name: "test".into(),
         development: true,
         kinds: vec![IdentifierKind::Email],
         registrar: Registrar::new(Policy::default(), keys, RELAY),
-        counts: Counts::default(),
-        max_counted: 100,
+        counts: Arc::new(LocalCounts::new(100)),
         credentials: Credentials::new(RELAY, &Secret::from_bytes([4; 32]), 7 * DAY),
         accounts,
         dead_letters: DeadLetters::default(),
@@ -114,7 +115,7 @@ fn answer(step: Step) -> RegisterResponse {
 #[tokio::test]
 async fn a_suspension_disconnects_and_neither_renewing_nor_registering_again_ends_it() {
     let (identity, peer) = ada();
-    let (mut service, mut orders) = service(Arc::default());
+    let (mut service, mut orders) = service(Arc::default()).await;
     let admitted = register(&mut service, &identity, &peer, "ada@example.org").await;
     let RegisterResponse::Admitted { credential, .. } = admitted else { panic!("{admitted:?}") };
     let told =
@@ -155,7 +156,7 @@ async fn a_suspension_disconnects_and_neither_renewing_nor_registering_again_end
 async fn no_answer_to_somebody_who_asks_for_a_code_waits_for_a_look_at_the_accounts() {
     let (identity, peer) = ada();
     let accounts = Arc::new(OneAccount::default());
-    let (mut service, _orders) = service(Arc::clone(&accounts));
+    let (mut service, _orders) = service(Arc::clone(&accounts)).await;
     register(&mut service, &identity, &peer, "ada@example.org").await;
     let looked = accounts.1.load(Ordering::Relaxed);
     assert!(looked > 0, "registering looks");

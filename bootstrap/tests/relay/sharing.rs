@@ -1,0 +1,160 @@
+//! Relays that share a PostgreSQL database.
+
+use bootstrap::config::Postgres;
+use protocol::mailbox::wire::MailboxResponse;
+use protocol::registration::wire::{RegisterRefusal, RegisterRequest, RegisterResponse, Told};
+
+use crate::bench::{Bench, Member, Sealed};
+use crate::client::soon;
+use crate::server;
+
+async fn database() -> Postgres {
+    let made = tokio::task::spawn_blocking(server::database);
+    let (host, database) = soon("a database", made).await.unwrap();
+    Postgres { host, user: server::USER.into(), database, ..Postgres::default() }
+}
+
+/// Two relays on one database, each with a key of its own.
+async fn two() -> (Bench, Bench) {
+    let database = database().await;
+    let relay = async || {
+        Bench::with(|config| {
+            config.postgres = Some(database.clone());
+            config.admin = Some(([127, 0, 0, 1], 0).into());
+        })
+        .await
+    };
+    (relay().await, relay().await)
+}
+
+async fn told(member: &Member) -> Told {
+    match member.client.register(RegisterRequest::Standing).await {
+        RegisterResponse::Standing(told) => told,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_relay_on_postgres_does_what_one_on_sled_does_and_keeps_it_over_a_restart() {
+    let database = database().await;
+    let bench = Bench::with(|config| config.postgres = Some(database)).await;
+    let ada = bench.member(1).await;
+    assert!(ada.open(1).await == MailboxResponse::Opened);
+    let sender = Sealed::connect(&bench.tcp()).await;
+    let receipt = sender.deposit(1, b"frame").await.unwrap();
+    assert_eq!(sender.deposit(1, b"frame").await.unwrap(), receipt, "a repetition");
+
+    let bench = bench.restart().await;
+    assert_eq!(told(&Member::connect(1, &bench.tcp()).await).await, Told::Admitted);
+    let sender = Sealed::connect(&bench.tcp()).await;
+    assert_eq!(sender.deposit(1, b"frame").await.unwrap(), receipt, "after a restart");
+    let mut owner = Sealed::connect(&bench.tcp()).await;
+    assert_eq!(owner.attach(1).await, [Some(1)]);
+    let pushed = owner.client.pushed().await;
+    assert_eq!(pushed.items[0].body.as_slice(), b"frame");
+    owner.client.acknowledge(pushed).await;
+    // Seen by another: what was acknowledged is gone when the relay says so.
+    while Sealed::connect(&bench.tcp()).await.waiting(1).await > 0 {}
+    assert_eq!(sender.deposit(1, b"frame").await.unwrap(), receipt, "remembered");
+    assert_eq!(Sealed::connect(&bench.tcp()).await.waiting(1).await, 0);
+}
+
+#[tokio::test]
+async fn what_is_deposited_at_one_relay_is_pushed_by_the_other_at_once() {
+    let (one, other) = two().await;
+    let ada = one.member(1).await;
+    assert!(ada.open(1).await == MailboxResponse::Opened);
+    let mut owner = Sealed::connect(&other.tcp()).await;
+    assert_eq!(owner.attach(1).await, [Some(0)]);
+    let sender = Sealed::connect(&one.tcp()).await;
+    let mut bodies = Vec::new();
+    for n in 0..20u8 {
+        assert!(sender.deposit(1, &[n; 100]).await.is_ok());
+    }
+    while bodies.len() < 20 {
+        let pushed = owner.client.pushed().await;
+        bodies.extend(pushed.items.iter().map(|item| item.body[0]));
+        owner.client.acknowledge(pushed).await;
+    }
+    assert_eq!(bodies, (0..20).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn both_relays_deposit_into_one_queue_without_losing_or_doubling_anything() {
+    const EACH: u8 = 60;
+    let (one, other) = two().await;
+    let ada = one.member(1).await;
+    for queue in [1, 2] {
+        assert!(ada.open(queue).await == MailboxResponse::Opened);
+    }
+    let send = async |bench: &Bench, from: u8| {
+        let sender = Sealed::connect(&bench.tcp()).await;
+        for n in 0..EACH {
+            // Both queues in one request, in an order of one's own.
+            let queues = if from == 0 { [1, 2] } else { [2, 1] };
+            let deposits = queues.map(|queue| sender.made(queue, &[queue, from, n]));
+            let results = sender.send(deposits.to_vec()).await;
+            assert!(results.iter().all(Result::is_ok), "{results:?}");
+        }
+    };
+    tokio::join!(send(&one, 0), send(&other, 1));
+    let mut owner = Sealed::connect(&other.tcp()).await;
+    let all = u32::from(EACH) * 2;
+    assert_eq!(owner.attach(1).await, [Some(all)]);
+    assert_eq!(owner.attach(2).await, [Some(all)]);
+    let mut got = std::collections::BTreeSet::new();
+    while got.len() < 2 * all as usize {
+        let pushed = owner.client.pushed().await;
+        for item in &pushed.items {
+            assert!(got.insert((item.receive, item.seq)), "twice");
+        }
+        owner.client.acknowledge(pushed).await;
+    }
+}
+
+#[tokio::test]
+async fn a_suspension_at_one_relay_holds_at_the_other_within_a_moment() {
+    let (one, other) = two().await;
+    let ada = one.member(1).await;
+    let here = Member::connect(1, &other.tcp()).await;
+    // She was admitted at the one; the other heard of it.
+    while told(&here).await != Told::Admitted {}
+    assert_eq!(here.client.reserve(&other.tcp()).await, Ok(()));
+
+    let account = bootstrap::peer::account_of(&ada.client.peer).unwrap().to_string();
+    crate::admin::told(&one, &["suspend", &account]).await;
+    here.client.closed().await;
+    here.client.dial(&other.tcp()).await.unwrap();
+    assert_eq!(told(&here).await, Told::Suspended);
+
+    crate::admin::told(&other, &["erase", &account, "--yes"]).await;
+    ada.client.closed().await;
+    ada.client.dial(&one.tcp()).await.unwrap();
+    assert_eq!(told(&ada).await, Told::Unknown);
+    let renew = RegisterRequest::Renew { credential: ada.credential.clone() };
+    let refusal = RegisterResponse::Refused(RegisterRefusal::NotRenewable);
+    assert_eq!(ada.client.register(renew).await, refusal);
+}
+
+#[tokio::test]
+async fn the_limits_of_a_person_are_those_of_both_relays_together() {
+    let database = database().await;
+    let relay = async || {
+        Bench::with(|config| {
+            config.postgres = Some(database.clone());
+            config.registration.account_challenges_per_day = 3;
+        })
+        .await
+    };
+    let (one, other) = (relay().await, relay().await);
+    let (here, there) =
+        (Member::connect(1, &one.tcp()).await, Member::connect(1, &other.tcp()).await);
+    let mut sent = 0;
+    for n in 0..4 {
+        for member in [&here, &there] {
+            let answer = member.ask_challenge(&format!("p{n}@example.org")).await;
+            sent += u32::from(matches!(answer, RegisterResponse::Challenged(_)));
+        }
+    }
+    assert_eq!(sent, 3);
+}
