@@ -12,7 +12,6 @@ mod routes;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use protocol::registration::{Identifier, IdentifierHash};
 use tokio::net::TcpListener;
@@ -20,7 +19,8 @@ use zeroize::Zeroizing;
 
 use crate::clock::Clock;
 use crate::error::RelayError;
-use crate::health::Watched;
+use crate::health::{self, Watched};
+use crate::pepper::Pepper;
 use crate::registration::DeadLetters;
 use crate::registration::accounts::Accounts;
 use crate::token_file::TokenFiles;
@@ -42,7 +42,7 @@ pub(crate) struct Admin {
     pub(crate) watched: Watched,
     pub(crate) clock: Clock,
     /// Under which addresses are stored.
-    pub(crate) pepper: Arc<Zeroizing<[u8; 32]>>,
+    pub(crate) pepper: Pepper,
     pub(crate) started: protocol::time::Timestamp,
 }
 
@@ -54,7 +54,7 @@ impl std::fmt::Debug for Admin {
 
 impl Admin {
     fn hash(&self, identifier: &Identifier) -> IdentifierHash {
-        identifier.hash(&self.pepper)
+        identifier.hash(self.pepper.expose())
     }
 }
 
@@ -75,11 +75,7 @@ pub(crate) async fn listen(
     let files = files.map_err(failed)?;
     let router = routes::router(admin, token);
     let serve = async move {
-        let served = axum::serve(listener, router)
-            .with_graceful_shutdown(async move { shutdown.cancelled().await });
-        if let Err(error) = served.await {
-            tracing::warn!(%error, "the operator's interface ended");
-        }
+        health::serve(listener, router, shutdown).await;
         drop(files);
     };
     Ok((bound, serve))

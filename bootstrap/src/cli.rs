@@ -80,30 +80,37 @@ impl Admin {
 impl What {
     fn ask(&self, relay: &Relay) -> Result<Value, RelayError> {
         let of = |account: &str| format!("/v1/accounts/{account}");
+        let each = |accounts: Vec<String>, ask: &dyn Fn(&str) -> Result<Value, RelayError>| {
+            let told: Result<Vec<_>, _> = accounts.iter().map(|account| ask(account)).collect();
+            told.map(|accounts| json!({ "accounts": accounts }))
+        };
+        let suspension = |who: &Who, method: &Method| {
+            // Who had the address before is not admitted anyway.
+            let first = who.accounts(relay)?.into_iter().take(1).collect();
+            each(first, &|account| relay.call(method, &format!("{}/suspension", of(account)), None))
+        };
         match self {
             Self::Status => relay.call(&Method::GET, "/v1/status", None),
             Self::DeadLetters => relay.call(&Method::GET, "/v1/dead-letters", None),
             Self::Accounts => relay.accounts(),
-            Self::Show(who) => relay.call(&Method::GET, &of(&who.account(relay)?), None),
-            Self::Suspend(who) => {
-                let path = format!("{}/suspension", of(&who.account(relay)?));
-                relay.call(&Method::PUT, &path, None)
+            Self::Show(who) => {
+                each(who.accounts(relay)?, &|account| relay.call(&Method::GET, &of(account), None))
             }
-            Self::Restore(who) => {
-                let path = format!("{}/suspension", of(&who.account(relay)?));
-                relay.call(&Method::DELETE, &path, None)
-            }
+            Self::Suspend(who) => suspension(who, &Method::PUT),
+            Self::Restore(who) => suspension(who, &Method::DELETE),
             Self::Erase { who, yes } => {
-                let account = who.account(relay)?;
+                let accounts = who.accounts(relay)?;
                 if !yes {
                     let why = format!(
-                        "this forgets the account {account}, its queues and what waits in them; \
-                         if you mean it, say --yes"
+                        "this forgets {}, with its queues and what waits in them; if you mean it, say --yes",
+                        accounts.join(" and ")
                     );
                     return Err(RelayError::Asked(why));
                 }
-                relay.call(&Method::DELETE, &of(&account), None)?;
-                Ok(json!({ "account": account, "standing": "erased" }))
+                each(accounts, &|account| {
+                    relay.call(&Method::DELETE, &of(account), None)?;
+                    Ok(json!({ "account": account, "standing": "erased" }))
+                })
             }
         }
     }
@@ -114,14 +121,17 @@ impl What {
             Self::DeadLetters => dead_letters(answer),
             Self::Accounts => list(answer),
             Self::Show(_) | Self::Suspend(_) | Self::Restore(_) | Self::Erase { .. } => {
-                account(answer)
+                let all = answer.get("accounts").and_then(Value::as_array);
+                let all: Vec<_> = all.into_iter().flatten().map(account).collect();
+                all.join("\n\n")
             }
         }
     }
 }
 
 impl Who {
-    fn account(&self, relay: &Relay) -> Result<String, RelayError> {
+    /// The account of that key, or those of that address: the one that it admits, then those that had it before.
+    fn accounts(&self, relay: &Relay) -> Result<Vec<String>, RelayError> {
         let mut given = self.account.clone();
         if given == "-" {
             given.clear();
@@ -131,14 +141,15 @@ impl Who {
         let given = given.trim();
         if !given.contains('@') && !given.starts_with('+') {
             let account: Result<AccountId, _> = given.parse();
-            return account.map(|account| account.to_string()).map_err(|_| {
+            return account.map(|account| vec![account.to_string()]).map_err(|_| {
                 let why = "that is neither an account (64 hexadecimal digits) nor an address";
                 RelayError::Asked(why.to_owned())
             });
         }
-        let found =
-            relay.call(&Method::POST, "/v1/accounts/find", Some(json!({ "identifier": given })))?;
-        Ok(text(&found, "account").to_owned())
+        let wanted = json!({ "identifier": given });
+        let found = relay.call(&Method::POST, "/v1/accounts/find", Some(wanted))?;
+        let found = found.get("accounts").and_then(Value::as_array);
+        Ok(found.into_iter().flatten().map(|each| text(each, "account").to_owned()).collect())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -16,6 +17,8 @@ use crate::admission::Admission;
 use crate::error::RelayError;
 use crate::metrics::Metrics;
 
+/// How long answers that are on their way have when the relay stops.
+const GRACE: Duration = Duration::from_secs(2);
 /// OpenMetrics, which Prometheus asks for.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -70,14 +73,25 @@ pub(crate) async fn listen(
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state(watched);
-    let serve = async move {
-        let served = axum::serve(listener, router)
-            .with_graceful_shutdown(async move { stop.cancelled().await });
-        if let Err(error) = served.await {
-            tracing::warn!(%error, "health checks ended");
+    Ok((bound, serve(listener, router, stop)))
+}
+
+/// Serves until it is told to stop, and then for [`GRACE`] at most: half a request would be waited for for ever.
+pub(crate) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let graceful = stop.clone();
+    let served = axum::serve(listener, router)
+        .with_graceful_shutdown(async move { graceful.cancelled().await });
+    tokio::select! {
+        ended = served => {
+            if let Err(error) = ended {
+                tracing::warn!(%error, "a listener for the operator ended");
+            }
         }
-    };
-    Ok((bound, serve))
+        () = async {
+            stop.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        } => {}
+    }
 }
 
 async fn ready(State(watched): State<Watched>) -> impl IntoResponse {

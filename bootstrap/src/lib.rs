@@ -31,6 +31,7 @@ mod mailbox;
 pub mod memory;
 mod metrics;
 pub mod peer;
+mod pepper;
 pub mod pin;
 mod postgres;
 mod prefix_limits;

@@ -192,6 +192,42 @@ fn service(asked: Asked) -> Labels<1> {
 mod tests {
     use super::*;
 
+    /// Names of metrics in a text, without the endings that Prometheus adds.
+    fn named(text: &str) -> impl Iterator<Item = &str> {
+        text.match_indices("kith_relay_").map(|(at, _)| {
+            let name = &text[at..];
+            let end = name.find(|c: char| !c.is_ascii_lowercase() && c != '_');
+            let name = &name[..end.unwrap_or(name.len())];
+            ["_total", "_bucket", "_count"]
+                .iter()
+                .find_map(|ending| name.strip_suffix(ending))
+                .unwrap_or(name)
+        })
+    }
+
+    #[test]
+    fn dashboard_alerts_and_manual_name_what_is_counted() {
+        let metrics = Metrics::default();
+        // A family is not told before it has a member.
+        metrics.request(Asked::Mailbox);
+        metrics.refusal(Asked::Mailbox);
+        metrics.code(SentVia::Sms, CodeEnd::Failed);
+        metrics.deposit(None);
+        metrics.limit(LimitName::Relay);
+        let metrics = metrics.text();
+        for (file, text) in [
+            ("grafana.json", include_str!("../../deploy/grafana.json")),
+            ("alerts.yaml", include_str!("../../deploy/alerts.yaml")),
+            ("OPERATING.md", include_str!("../../docs/OPERATING.md")),
+        ] {
+            assert!(named(text).count() >= 5, "{file}");
+            for name in named(text) {
+                let help = format!("# HELP {name} ");
+                assert!(metrics.contains(&help), "{file} names {name}");
+            }
+        }
+    }
+
     #[test]
     fn what_is_counted_is_told_in_prometheus_own_form() {
         let metrics = Metrics::default();

@@ -26,13 +26,14 @@ use zeroize::Zeroizing;
 
 use crate::config::{ConfigError, Postgres};
 use crate::error::StoreError;
+use crate::pepper::Pepper;
 
 /// Longest time for a connection to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest time for one statement, milliseconds: longer than any of ours takes on a database that works.
 const STATEMENT_TIMEOUT_MS: u32 = 30_000;
-/// The lock under which the schema is changed: “kith”.
-const SCHEMA_LOCK: i64 = 0x6b69_7468;
+/// Longest silence within a transaction, milliseconds: a process that was stopped or cut off holds its locks no longer.
+const IDLE_TIMEOUT_MS: u32 = 10_000;
 /// What made the schema what it is, in order; the version is how many there were.
 const MIGRATIONS: [&str; 1] = [include_str!("postgres/1.sql")];
 
@@ -76,8 +77,15 @@ impl Connection {
             .dbname(&config.database)
             .application_name("kith-relay")
             .connect_timeout(CONNECT_TIMEOUT)
+            // Whoever vanishes without a word is noticed, on either side.
+            .keepalives_idle(Duration::from_secs(5))
+            .keepalives_interval(Duration::from_secs(5))
+            .keepalives_retries(3)
+            .tcp_user_timeout(Duration::from_secs(15))
             .options(&format!(
                 "-c statement_timeout={STATEMENT_TIMEOUT_MS} -c synchronous_commit=on \
+                 -c idle_in_transaction_session_timeout={IDLE_TIMEOUT_MS} \
+                 -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 \
                  -c default_transaction_isolation=read\\ committed"
             ));
         let password = config.password_file.as_deref().map(password).transpose()?;
@@ -122,7 +130,7 @@ impl Connection {
     fn migrate(&mut self) -> Result<(), StoreError> {
         let failed = |error: postgres::Error| database(&error);
         let mut changing = self.client()?.transaction().map_err(failed)?;
-        changing.execute("SELECT pg_advisory_xact_lock($1)", &[&SCHEMA_LOCK]).map_err(failed)?;
+        changing.execute("SELECT pg_advisory_xact_lock(3, 0)", &[]).map_err(failed)?;
         changing
             .batch_execute("CREATE TABLE IF NOT EXISTS kith_schema (version integer NOT NULL)")
             .map_err(failed)?;
@@ -142,6 +150,33 @@ impl Connection {
             changing.execute("INSERT INTO kith_schema VALUES ($1)", &[&version]).map_err(failed)?;
         }
         changing.commit().map_err(failed)
+    }
+
+    /// Holds the database to one pepper: the first relay's.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] for another one.
+    pub(crate) fn is_for(&mut self, pepper: &Pepper) -> Result<(), StoreError> {
+        let word = pepper.word();
+        self.say("BEGIN")?;
+        self.execute("SELECT pg_advisory_xact_lock(3, 0)", &[])?;
+        let held = self.query("SELECT word FROM pepper", &[])?;
+        let same = match held.first() {
+            Some(row) => fixed::<32>(row, 0)? == word,
+            None => {
+                self.execute("INSERT INTO pepper VALUES ($1)", &[&word.as_slice()])?;
+                true
+            }
+        };
+        self.say("COMMIT")?;
+        match same {
+            true => Ok(()),
+            false => Err(StoreError::Database {
+                detail: "it belongs to a relay that hashes addresses with another pepper; relays that share a \
+                         database need the same postgres.pepper_file"
+                    .into(),
+            }),
+        }
     }
 
     /// Rows of a statement, which is prepared once.

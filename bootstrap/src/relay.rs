@@ -14,7 +14,6 @@ use protocol::registration::{Keys, Registrar};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
-use zeroize::Zeroizing;
 
 use crate::admin::{self, Admin};
 use crate::admission::Admission;
@@ -27,6 +26,7 @@ use crate::identity::{Derived, RelayIdentity};
 use crate::mailbox::service::{self as mailbox, Parts};
 use crate::mailbox::store::MailboxStore;
 use crate::metrics::Metrics;
+use crate::pepper::Pepper;
 use crate::rates::Rates;
 use crate::registration::accounts::{AccountError, Accounts};
 use crate::registration::counts::CountStore;
@@ -39,6 +39,9 @@ use crate::swarm::{self, Channels, MailboxInput, MailboxOutput, Net, Order};
 
 /// Longest time for listening to begin.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often it is looked which accounts nobody needs any more.
+const FORGET_EVERY: Duration = Duration::from_secs(3_600);
 
 type Tasks = JoinSet<(&'static str, Result<(), RelayError>)>;
 
@@ -89,11 +92,13 @@ impl Relay {
         config.validate()?;
         let identity = RelayIdentity::load_or_create(&config.data_dir)?;
         let relay_id = identity.relay_id();
-        let stores = Stores::open(&config).await?;
+        let pepper = Pepper::of(&config, &identity)?;
+        let stores = Stores::open(&config, &pepper).await?;
         let admission = Admission::default();
         let lifetime = config.registration.credential_lifetime();
         let (orders, orders_in) = mpsc::channel(swarm::ORDERS);
-        let accounts = Accounts::open(stores.accounts, admission.clone(), lifetime, orders).await?;
+        let accounts =
+            Accounts::open(stores.accounts, admission.clone(), lifetime, orders.clone()).await?;
 
         let mut swarm = behaviour::swarm(identity.keypair(), &config, &admission, &clock)?;
         let addresses = announce(&mut swarm, &config.network).await?;
@@ -114,17 +119,17 @@ impl Relay {
             watched,
             started: clock.now(),
             clock: clock.clone(),
-            pepper: Arc::new(Zeroizing::new(*identity.derive(Derived::Pepper).expose())),
+            pepper: pepper.clone(),
         };
-        if let Some(listener) = stores.listener {
-            hear(&mut tasks, listener, accounts.clone(), &shutdown);
-        }
+        let hearing = accounts.clone();
         let (health, admin) = spawn_listeners(&mut tasks, &config, operator).await?;
+        let services_clock = clock.clone();
         let services = Services {
             accounts,
             counts: stores.counts,
             mailboxes: stores.mailboxes,
             admission,
+            pepper,
             driver,
             dead_letters: dead_letters.clone(),
             metrics: Arc::clone(&metrics),
@@ -133,6 +138,11 @@ impl Relay {
         let channels = services.spawn(&mut tasks, &config, &identity, orders_in);
         let announce_listeners = config.network.external_addresses.is_empty();
         let net = Net::new(swarm, channels, Rates::new(&config), metrics, announce_listeners);
+        tasks.spawn(forget_stale(hearing.clone(), services_clock, shutdown.clone()));
+        // Last of all: its thread ends with the relay only.
+        if let Some(listener) = stores.listener {
+            hear(&mut tasks, listener, hearing, orders, &shutdown);
+        }
         let stop = shutdown.clone();
         tasks.spawn(async move {
             net.run(stop).await;
@@ -229,6 +239,7 @@ struct Services {
     counts: Arc<dyn CountStore>,
     mailboxes: Mailboxes,
     admission: Admission,
+    pepper: Pepper,
     driver: Arc<dyn Driver>,
     dead_letters: DeadLetters,
     metrics: Arc<Metrics>,
@@ -243,15 +254,21 @@ impl Services {
         identity: &RelayIdentity,
         orders: mpsc::Receiver<Order>,
     ) -> Channels {
-        let Self { accounts, counts, mailboxes, admission, driver, dead_letters, metrics, clock } =
-            self;
+        let Self {
+            accounts,
+            counts,
+            mailboxes,
+            admission,
+            pepper,
+            driver,
+            dead_letters,
+            metrics,
+            clock,
+        } = self;
         let lifetime = config.registration.credential_lifetime();
         let seed = identity.derive(Derived::Credential);
         let credentials = Credentials::new(identity.relay_id(), &seed, lifetime);
-        let keys = Keys {
-            otp: *identity.derive(Derived::Otp).expose(),
-            pepper: *identity.derive(Derived::Pepper).expose(),
-        };
+        let keys = Keys { otp: *identity.derive(Derived::Otp).expose(), pepper: *pepper.expose() };
         let registration = registration::Service {
             name: config.name.clone(),
             development: config.development,
@@ -289,16 +306,44 @@ impl Services {
     }
 }
 
+/// Forgets accounts that nobody needs any more, now and then.
+async fn forget_stale(
+    accounts: Accounts,
+    clock: Clock,
+    shutdown: CancellationToken,
+) -> (&'static str, Result<(), RelayError>) {
+    let mut turn = tokio::time::interval(FORGET_EVERY);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return ("forgetting", Ok(())),
+            _ = turn.tick() => {}
+        }
+        match accounts.forget_stale(clock.now()).await {
+            Ok(0) | Err(AccountError::Stopping) => {}
+            Ok(forgotten) => {
+                tracing::info!(forgotten, "accounts that nobody renewed, or that were displaced")
+            }
+            Err(AccountError::Store(error)) => return ("forgetting", Err(error.into())),
+        }
+    }
+}
+
 /// Hears other processes, and takes up what they say.
-fn hear(tasks: &mut Tasks, listener: Listener, accounts: Accounts, shutdown: &CancellationToken) {
-    let (news, heard) = mpsc::channel(siblings::NEWS);
+fn hear(
+    tasks: &mut Tasks,
+    listener: Listener,
+    accounts: Accounts,
+    orders: mpsc::Sender<Order>,
+    shutdown: &CancellationToken,
+) {
+    let (changed, changes) = mpsc::channel(siblings::NEWS);
     let stop = shutdown.clone();
     tasks.spawn_blocking(move || {
-        let result = listener.run(&news, &stop);
+        let result = listener.run(&orders, &changed, &stop);
         ("listener", result.map_err(RelayError::from))
     });
     tasks.spawn(async move {
-        let result = match accounts.take_up(heard).await {
+        let result = match accounts.take_up(changes).await {
             Err(AccountError::Store(error)) => Err(error.into()),
             Ok(()) | Err(AccountError::Stopping) => Ok(()),
         };

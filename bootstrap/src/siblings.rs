@@ -1,7 +1,7 @@
 //! What relay processes that share a database tell each other, over `NOTIFY`.
 //!
-//! 1. Whoever takes a deposit for somebody who is not attached here says so before the receipt is given; whoever
-//!    changes an account says so when it is durable.
+//! 1. Whoever takes a deposit says so before the receipt is given: its owner may be attached elsewhere, and here too, by
+//!    a connection that is dead and not known to be. Whoever changes an account says so when it is durable.
 //! 2. Each process listens on a connection of its own, wakes its subscribers and looks at accounts again.
 //!
 //! What is said is said outside of the transaction that it is about: a commit that carries a notification holds a lock
@@ -19,12 +19,13 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Postgres;
 use crate::error::StoreError;
 use crate::postgres::Connection;
+use crate::swarm::Order;
 
 /// The channel of the database.
 const CHANNEL: &str = "kith";
 /// Queues in one notification: PostgreSQL takes 8000 bytes, and 32 digits name one.
 const MAX_QUEUES: usize = 200;
-/// News that wait to be taken up; the listener waits when it is full.
+/// News of accounts that wait to be taken up; the listener waits when it is full.
 pub(crate) const NEWS: usize = 1_024;
 /// How long the listener waits for news before it looks whether it is to end.
 const LOOK_UP: Duration = Duration::from_millis(500);
@@ -53,7 +54,7 @@ impl Instance {
 
 /// What a process is told.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum News {
+enum News {
     /// Something was stored in these queues.
     Stored(Vec<QueueId>),
     /// This account is not what it was.
@@ -125,14 +126,22 @@ impl Listener {
     /// The end of the connection: what is said from then on would be missed.
     pub(crate) fn run(
         mut self,
-        news: &mpsc::Sender<News>,
+        orders: &mpsc::Sender<Order>,
+        changed: &mpsc::Sender<AccountId>,
         shutdown: &CancellationToken,
     ) -> Result<(), StoreError> {
-        while !shutdown.is_cancelled() {
+        // Both are closed only when the relay stops.
+        while !shutdown.is_cancelled() && !changed.is_closed() {
             for payload in self.connection.notifications(LOOK_UP)? {
-                if let Some(heard) = heard(&payload, self.own) {
-                    // Closed only when the relay stops.
-                    let _ = news.blocking_send(heard);
+                let passed_on = match heard(&payload, self.own) {
+                    Some(News::Stored(queues)) => {
+                        orders.blocking_send(Order::Stored(queues)).is_ok()
+                    }
+                    Some(News::Account(account)) => changed.blocking_send(account).is_ok(),
+                    None => true,
+                };
+                if !passed_on {
+                    return Ok(());
                 }
             }
         }

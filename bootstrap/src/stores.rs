@@ -6,6 +6,8 @@ use crate::config::{Config, Postgres};
 use crate::error::StoreError;
 use crate::mailbox::postgres_store::PostgresStore;
 use crate::mailbox::sled_store::SledStore;
+use crate::pepper::Pepper;
+use crate::postgres::Connection;
 use crate::registration::accounts::postgres_store::PostgresAccounts;
 use crate::registration::accounts::sled_store::SledAccounts;
 use crate::registration::accounts::store::AccountStore;
@@ -35,11 +37,11 @@ impl Stores {
     ///
     /// # Errors
     /// [`StoreError`]: nothing was changed.
-    pub(crate) async fn open(config: &Config) -> Result<Self, StoreError> {
-        let config = config.clone();
+    pub(crate) async fn open(config: &Config, pepper: &Pepper) -> Result<Self, StoreError> {
+        let (config, pepper) = (config.clone(), pepper.clone());
         let opened = tokio::task::spawn_blocking(move || match &config.postgres {
             None => Self::own(&config),
-            Some(postgres) => Self::shared(postgres),
+            Some(postgres) => Self::shared(postgres, &pepper),
         });
         match opened.await {
             Ok(opened) => opened,
@@ -47,8 +49,9 @@ impl Stores {
         }
     }
 
-    fn shared(postgres: &Postgres) -> Result<Self, StoreError> {
+    fn shared(postgres: &Postgres, pepper: &Pepper) -> Result<Self, StoreError> {
         let own = Instance::random();
+        Connection::open(postgres)?.is_for(pepper)?;
         // Listens before anything is read: what changes from then on is heard.
         let listener = Listener::open(postgres, own)?;
         Ok(Self {

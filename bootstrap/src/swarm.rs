@@ -10,7 +10,7 @@
 //!   reaches the peers instead of growing here.
 //! * Addresses of people are used for limits and are not logged.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -45,6 +45,8 @@ pub(crate) const OUTPUTS: usize = 1_024;
 const BACKLOG: usize = 512;
 /// Waiting time named to those who found no room, milliseconds.
 const NO_ROOM_RETRY_MS: u32 = 1_000;
+/// Queues of which other processes said something, and the mailbox thread does not know it yet. At the bound orders wait.
+const MAX_NEWS: usize = 100_000;
 /// Orders that wait for the network task; whoever gives one waits when it is full.
 pub(crate) const ORDERS: usize = 256;
 /// How often time is passed on to the mailbox thread.
@@ -108,6 +110,8 @@ pub(crate) struct Net {
     backlog: VecDeque<MailboxInput>,
     pushes: HashMap<OutboundRequestId, (PeerId, Ticket)>,
     addresses: HashMap<PeerId, IpAddr>,
+    /// Queues in which other processes stored something, for the mailbox thread when it is not behind.
+    news: HashSet<QueueId>,
     /// To be disconnected, and at which tick.
     leaving: HashMap<PeerId, u32>,
     ping_failures: HashMap<ConnectionId, u8>,
@@ -131,6 +135,7 @@ impl Net {
             backlog: VecDeque::new(),
             pushes: HashMap::new(),
             addresses: HashMap::new(),
+            news: HashSet::new(),
             leaving: HashMap::new(),
             ping_failures: HashMap::new(),
             ticks: 0,
@@ -148,7 +153,9 @@ impl Net {
                 _ = self.channels.mailbox.reserve(), if !self.backlog.is_empty() => Woken::Room,
                 Some(output) = self.channels.mailbox_out.recv() => Woken::Output(output),
                 Some(answer) = self.channels.register_out.recv() => Woken::Answer(answer),
-                Some(order) = self.channels.orders.recv() => Woken::Order(order),
+                Some(order) = self.channels.orders.recv(), if self.news.len() < MAX_NEWS => {
+                    Woken::Order(order)
+                }
                 _ = tick.tick() => Woken::Tick,
                 event = self.swarm.select_next_some(), if self.backlog.len() < BACKLOG => {
                     Woken::Event(event)
@@ -163,11 +170,13 @@ impl Net {
                 Woken::Order(Order::Erase(account, done)) => {
                     self.backlog.push_back(Input::Erase(account, done));
                 }
-                Woken::Order(Order::Stored(queues)) => {
-                    self.backlog.push_back(Input::Stored(queues));
-                }
+                Woken::Order(Order::Stored(queues)) => self.news.extend(queues),
                 Woken::Tick => self.tick(),
                 Woken::Event(event) => self.route(event),
+            }
+            if !self.news.is_empty() && self.backlog.is_empty() {
+                let queues = std::mem::take(&mut self.news).into_iter().collect();
+                self.backlog.push_back(Input::Stored(queues));
             }
             self.hand_over();
         }

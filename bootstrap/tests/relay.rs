@@ -1,6 +1,8 @@
 //! A real relay and real libp2p clients over the loopback interface.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "relay/abuse.rs"]
+mod abuse;
 #[path = "relay/accounts.rs"]
 mod accounts;
 #[path = "relay/admin.rs"]
@@ -12,6 +14,8 @@ mod circuits;
 #[path = "relay/client.rs"]
 mod client;
 
+#[path = "relay/kills.rs"]
+mod kills;
 #[path = "relay/mailboxes.rs"]
 mod mailboxes;
 #[path = "relay/pinning.rs"]

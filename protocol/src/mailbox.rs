@@ -26,4 +26,4 @@ pub mod record;
 pub mod wire;
 
 pub use machine::{Deposited, Limits, Offer, Opened};
-pub use record::{Change, Due, DueKind, Kind, Queue, Seen, StoredItem, Usage};
+pub use record::{Change, Due, DueKind, Held, Kind, Queue, Seen, StoredItem, Usage};

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 use super::Admin;
 use crate::health::Health;
-use crate::registration::accounts::AccountError;
+use crate::registration::accounts::{AccountError, Erased};
 
 /// Most accounts in one answer, and how many there are if nothing is said.
 const MAX_PAGE: usize = 1_000;
@@ -87,6 +87,7 @@ struct Wanted {
 #[derive(Debug, PartialEq, Eq)]
 enum Refusal {
     NoSuchAccount,
+    Displaced,
     NotAnAccount,
     NotAnAddress,
     Malformed(String),
@@ -99,6 +100,12 @@ impl IntoResponse for Refusal {
             Self::NoSuchAccount => {
                 (StatusCode::NOT_FOUND, "no_such_account", "There is no such account.".to_owned())
             }
+            Self::Displaced => (
+                StatusCode::CONFLICT,
+                "displaced",
+                "Another key has this account's address: it is not admitted as it is. Suspend that one, or erase this."
+                    .to_owned(),
+            ),
             Self::NotAnAccount => (
                 StatusCode::BAD_REQUEST,
                 "not_an_account",
@@ -198,7 +205,7 @@ async fn page(
 async fn find(
     State(admin): State<Admin>,
     wanted: Result<Json<Wanted>, JsonRejection>,
-) -> Answer<Told> {
+) -> Answer<Page> {
     let Json(Wanted { identifier }) = wanted?;
     let kind = match identifier.contains('@') {
         true => IdentifierKind::Email,
@@ -206,8 +213,11 @@ async fn find(
     };
     let identifier = Identifier::parse(kind, &identifier).map_err(|_| Refusal::NotAnAddress)?;
     let hash = admin.hash(&identifier);
-    let holder = admin.accounts.holder(hash).await?.ok_or(Refusal::NoSuchAccount)?;
-    Ok(Json(told(&holder)))
+    let found = admin.accounts.of_identifier(hash).await?;
+    match found.is_empty() {
+        true => Err(Refusal::NoSuchAccount),
+        false => Ok(Json(Page { accounts: found.iter().map(told).collect(), next: None })),
+    }
 }
 
 async fn show(State(admin): State<Admin>, Path(account): Path<String>) -> Answer<Told> {
@@ -225,7 +235,11 @@ async fn restore(State(admin): State<Admin>, Path(account): Path<String>) -> Ans
 
 async fn set_suspended(admin: &Admin, account: &str, suspended: bool) -> Answer<Told> {
     let account = admin.accounts.suspend(account_of(account)?, suspended).await?;
-    account.as_ref().map(told).map(Json).ok_or(Refusal::NoSuchAccount)
+    let account = account.ok_or(Refusal::NoSuchAccount)?;
+    match account.standing {
+        Standing::Displaced { .. } => Err(Refusal::Displaced),
+        Standing::Good | Standing::Suspended => Ok(Json(told(&account))),
+    }
 }
 
 async fn erase(
@@ -233,8 +247,8 @@ async fn erase(
     Path(account): Path<String>,
 ) -> Result<StatusCode, Refusal> {
     match admin.accounts.erase(account_of(&account)?, true).await? {
-        true => Ok(StatusCode::NO_CONTENT),
-        false => Err(Refusal::NoSuchAccount),
+        Erased::Gone => Ok(StatusCode::NO_CONTENT),
+        Erased::Nothing | Erased::Suspended => Err(Refusal::NoSuchAccount),
     }
 }
 

@@ -255,12 +255,16 @@ pub struct Registration {
     pub phone_sends_per_hour: usize,
     /// Codes sent to telephone numbers in a day.
     pub phone_sends_per_day: usize,
-    /// From so many codes on that went to a range in a day, `answered_percent` of them have to have been right.
+    /// From so many codes on that left for a range in a day, `answered_percent` of them have to have been right.
     pub range_unanswered: usize,
     /// The same for a calling code.
     pub country_unanswered: usize,
-    /// How many in a hundred have to be right, or no more codes go there: 0 to 100.
+    /// How many in a hundred have to be right, or there is only a trickle: 0 to 100.
     pub answered_percent: usize,
+    /// Codes in an hour to a range from which too few come back.
+    pub range_trickle: usize,
+    /// The same for a calling code.
+    pub country_trickle: usize,
     /// The mail server, where one is used.
     pub smtp: Option<Smtp>,
     /// The gateway for text messages, where one is used.
@@ -291,6 +295,8 @@ impl Default for Registration {
             range_unanswered: policy.range_unanswered,
             country_unanswered: policy.country_unanswered,
             answered_percent: policy.answered_percent,
+            range_trickle: policy.range_trickle,
+            country_trickle: policy.country_trickle,
             smtp: None,
             sms: None,
         }
@@ -355,6 +361,8 @@ impl Registration {
             range_unanswered: self.range_unanswered,
             country_unanswered: self.country_unanswered,
             answered_percent: self.answered_percent,
+            range_trickle: self.range_trickle,
+            country_trickle: self.country_trickle,
             ..Policy::default()
         }
     }
@@ -429,6 +437,9 @@ pub struct Postgres {
     pub password_file: Option<PathBuf>,
     /// The database.
     pub database: String,
+    /// The file that holds the pepper, 32 bytes or more, the same for each relay: with it addresses are hashed. Absent: it
+    /// is derived from the relay's identity, which is right for one relay.
+    pub pepper_file: Option<PathBuf>,
     /// A PEM file with the certificate of the authority that signed the server's. The connection is encrypted then,
     /// which one to another machine has to be.
     pub ca_file: Option<PathBuf>,
@@ -442,6 +453,7 @@ impl Default for Postgres {
             user: "kith".into(),
             password_file: None,
             database: "kith".into(),
+            pepper_file: None,
             ca_file: None,
         }
     }

@@ -108,11 +108,13 @@ fn what_is_put_is_found(store: &mut dyn MailboxStore) {
     assert_eq!(store.receive_of(HERE).expect("read"), None, "addresses are not mixed up");
     assert_eq!(store.bundle(HERE).expect("read"), Some(StoredBundle(vec![1, 2, 3].into())));
     assert_eq!(store.usage(ADA).expect("read"), usage);
-    assert_eq!(store.item(HERE, 7).expect("read"), Some(item(9, 10)));
-    assert_eq!(store.item(HERE, 8).expect("read"), None);
+    assert_eq!(store.items(HERE, 0, 9, 99).expect("read"), [(7, item(9, 10))]);
+    assert_eq!(store.held(HERE, 7).expect("read"), Some(item(9, 10).held()));
+    assert_eq!(store.held(HERE, 8).expect("read"), None);
+    assert_eq!(store.peek(HERE).expect("read"), Some(queue(HERE, SEND)));
     assert_eq!(store.seen(HERE, EnvelopeId([9; 16])).expect("read"), Some(seen(7)));
     store.apply(&[Change::DeleteItem { receive: HERE, seq: 7 }]).expect("applied");
-    assert_eq!(store.item(HERE, 7).expect("read"), None);
+    assert_eq!(store.held(HERE, 7).expect("read"), None);
 }
 
 fn items_come_in_order_within_count_and_bytes_and_only_of_their_queue(
@@ -224,7 +226,7 @@ fn what_was_flushed_is_there_after_the_store_is_opened_again() {
     drop(store);
     let database = Database::open(dir.path()).expect("free again");
     let store = SledStore::open(database).expect("open");
-    assert_eq!(store.item(HERE, 1).expect("read"), Some(item(1, 100)));
+    assert_eq!(store.items(HERE, 0, 9, 999).expect("read"), [(1, item(1, 100))]);
 }
 
 #[test]

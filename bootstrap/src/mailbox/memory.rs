@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::ids::{AccountId, EnvelopeId, QueueId};
 use protocol::mailbox::record::StoredBundle;
-use protocol::mailbox::{Change, Due, Queue, Seen, StoredItem, Usage};
+use protocol::mailbox::{Change, Due, Held, Queue, Seen, StoredItem, Usage};
 use protocol::time::Timestamp;
 
 use super::store::MailboxStore;
@@ -48,8 +48,8 @@ impl MailboxStore for MemoryStore {
         Ok(own.map(|queue| queue.receive).take(max).collect())
     }
 
-    fn item(&self, receive: QueueId, seq: u64) -> Result<Option<StoredItem>, StoreError> {
-        Ok(self.items.get(&(receive, seq)).cloned())
+    fn held(&self, receive: QueueId, seq: u64) -> Result<Option<Held>, StoreError> {
+        Ok(self.items.get(&(receive, seq)).map(StoredItem::held))
     }
 
     fn items(

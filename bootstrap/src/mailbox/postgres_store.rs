@@ -17,10 +17,11 @@ mod rows;
 mod view;
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 use protocol::ids::{AccountId, EnvelopeId, QueueId};
 use protocol::mailbox::record::StoredBundle;
-use protocol::mailbox::{Change, Due, Queue, Seen, StoredItem, Usage};
+use protocol::mailbox::{Change, Due, Held, Queue, Seen, StoredItem, Usage};
 use protocol::time::Timestamp;
 
 use self::view::View;
@@ -39,8 +40,8 @@ struct Inner {
     own: Instance,
     /// Whether a transaction is open.
     open: bool,
-    /// Whether it made usages of nothing.
-    made: bool,
+    /// Addresses that were locked to be opened.
+    opened: BTreeSet<QueueId>,
     view: View,
 }
 
@@ -52,7 +53,7 @@ impl PostgresStore {
             connection,
             own,
             open: false,
-            made: false,
+            opened: BTreeSet::new(),
             view: View::default(),
         })))
     }
@@ -134,7 +135,6 @@ impl Inner {
         }
         self.begin()?;
         let keys: Vec<_> = accounts.iter().map(|account| account.0.as_slice()).collect();
-        self.made |= self.connection.execute(rows::MAKE_USAGES, &[&keys])? > 0;
         for row in &self.connection.query(rows::LOCK_USAGES, &[&keys])? {
             let (account, usage) = rows::usage(row)?;
             self.view.read_usage(account, usage);
@@ -167,11 +167,11 @@ impl Inner {
         Ok(())
     }
 
-    fn item(&mut self, receive: QueueId, seq: u64) -> Result<Option<StoredItem>, StoreError> {
-        if self.view.item(receive, seq).is_none() {
+    fn held(&mut self, receive: QueueId, seq: u64) -> Result<Option<Held>, StoreError> {
+        if self.view.held(receive, seq).is_none() {
             self.find_items(&[(receive, seq)])?;
         }
-        Ok(self.view.item(receive, seq).flatten().cloned())
+        Ok(self.view.held(receive, seq).flatten())
     }
 
     fn find_items(&mut self, wanted: &[(QueueId, u64)]) -> Result<(), StoreError> {
@@ -183,31 +183,31 @@ impl Inner {
         let found = self.connection.query(rows::FIND_ITEMS, &[&receives, &seqs])?;
         wanted.iter().for_each(|(receive, seq)| self.view.read_item(*receive, *seq, None));
         for row in &found {
-            let receive = rows::queue_id(row, 0)?;
-            let (seq, item) = rows::item(row)?;
-            self.view.read_item(receive, seq, Some(item));
+            let (receive, seq, held) = rows::held(row)?;
+            self.view.read_item(receive, seq, Some(held));
         }
         Ok(())
     }
 
     fn prepare(&mut self, wanted: Wanted) -> Result<(), StoreError> {
-        let Wanted { opened, mut receives, sends, mut accounts, deposits, items } = wanted;
+        let Wanted { opened, mut receives, sends, mut accounts, deposits, remembered, items } =
+            wanted;
         if !opened.is_empty() {
             self.begin()?;
             let mut locks: Vec<_> = opened.iter().map(lock_of).collect();
             locks.sort_unstable();
-            let sql = "SELECT pg_advisory_xact_lock(key) FROM unnest($1::bigint[]) AS key";
-            self.connection.query(sql, &[&locks])?;
+            self.connection.query(rows::LOCK_ADDRESSES, &[&locks])?;
+            self.opened.extend(opened);
         }
-        self.find_receives(sends)?;
+        self.find_receives(unique(sends))?;
         receives.extend(self.view.receives());
         self.lock_queues(receives)?;
         accounts.extend(self.view.accounts());
         self.lock_usages(accounts)?;
         let of = |(send, envelope)| Some((self.view.receive_of(send).flatten()?, envelope));
-        let seen: Vec<_> = deposits.into_iter().filter_map(of).collect();
-        self.find_seen(&seen)?;
-        self.find_items(&items)
+        let seen: Vec<_> = deposits.into_iter().filter_map(of).chain(remembered).collect();
+        self.find_seen(&unique(seen))?;
+        self.find_items(&unique(items))
     }
 
     fn apply(&mut self, change: &Change) -> Result<(), StoreError> {
@@ -245,24 +245,42 @@ impl Inner {
 
     fn flush(&mut self) -> Result<(), StoreError> {
         self.write()?;
-        if std::mem::take(&mut self.made) {
-            let unused = self.view.unused();
+        let unused = self.view.unused();
+        if !unused.is_empty() {
             let keys: Vec<_> = unused.iter().map(|account| account.0.as_slice()).collect();
             self.connection.execute(rows::DELETE_USAGES, &[&keys])?;
         }
+        self.end("COMMIT")
+    }
+
+    /// What was read is forgotten with the transaction.
+    fn end(&mut self, sql: &'static str) -> Result<(), StoreError> {
         self.view = View::default();
-        if self.open {
-            self.connection.say("COMMIT")?;
-            self.open = false;
+        self.opened.clear();
+        if std::mem::take(&mut self.open) {
+            self.connection.say(sql)?;
         }
         Ok(())
     }
+
+    /// Nothing is to be kept: a commit would wait for the disk.
+    fn rest(&mut self) -> Result<(), StoreError> {
+        match self.view.is_changed() {
+            true => self.flush(),
+            false => self.end("ROLLBACK"),
+        }
+    }
 }
 
-/// The lock of an address that is being opened: its first half.
-fn lock_of(address: &QueueId) -> i64 {
-    let half = address.0.first_chunk::<8>().copied().unwrap_or_default();
-    i64::from_be_bytes(half)
+/// The lock of an address that is being opened: its beginning. Two that share one wait for each other, no more.
+fn lock_of(address: &QueueId) -> i32 {
+    i32::from_be_bytes(address.0.first_chunk().copied().unwrap_or_default())
+}
+
+fn unique<T: Ord>(mut of: Vec<T>) -> Vec<T> {
+    of.sort_unstable();
+    of.dedup();
+    of
 }
 
 impl MailboxStore for PostgresStore {
@@ -302,8 +320,8 @@ impl MailboxStore for PostgresStore {
         found.iter().map(|row| rows::queue_id(row, 0)).collect()
     }
 
-    fn item(&self, receive: QueueId, seq: u64) -> Result<Option<StoredItem>, StoreError> {
-        self.0.borrow_mut().item(receive, seq)
+    fn held(&self, receive: QueueId, seq: u64) -> Result<Option<Held>, StoreError> {
+        self.0.borrow_mut().held(receive, seq)
     }
 
     fn items(
@@ -338,6 +356,12 @@ impl MailboxStore for PostgresStore {
         let inner = &mut *self.0.borrow_mut();
         inner.write()?;
         let max = i64::try_from(max).unwrap_or(i64::MAX);
+        // One process at a time: others would look at the same entries.
+        inner.begin()?;
+        let free = inner.connection.query(rows::TRY_SWEEP, &[])?;
+        if !free.first().is_some_and(|row| row.get(0)) {
+            return Ok(Vec::new());
+        }
         let found = inner.connection.query(rows::DUE, &[&signed(now.0), &max])?;
         found.iter().map(rows::due).collect()
     }
@@ -357,7 +381,20 @@ impl MailboxStore for PostgresStore {
     }
 
     fn rest(&mut self) -> Result<(), StoreError> {
-        self.0.get_mut().flush()
+        self.0.get_mut().rest()
+    }
+
+    fn may_open(&self, receive: QueueId) -> bool {
+        self.0.borrow().opened.contains(&receive)
+    }
+
+    fn peek(&self, receive: QueueId) -> Result<Option<Queue>, StoreError> {
+        let inner = &mut *self.0.borrow_mut();
+        if let Some(read) = inner.view.queue(receive) {
+            return Ok(read.cloned());
+        }
+        let found = inner.connection.query(rows::PEEK_QUEUE, &[&receive.0.as_slice()])?;
+        found.first().map(rows::queue).transpose()
     }
 }
 

@@ -1,18 +1,19 @@
 //! The thread that answers `/kith/mailbox/1`.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
 use libp2p::PeerId;
-use protocol::ids::{EnvelopeId, QueueId, RelayId};
+use protocol::ids::{AccountId, EnvelopeId, QueueId, RelayId};
 use protocol::mailbox::proof::{self, Binding};
 use protocol::mailbox::wire::{
-    CustodyReceipt, Deposit, DepositRefusal, Item, MAX_ATTACH, MAX_BATCH_BYTES, MAX_CREDENTIAL,
+    CustodyReceipt, Deposit, DepositRefusal, MAX_ATTACH, MAX_BATCH_BYTES, MAX_CREDENTIAL,
     MAX_ITEMS, MailboxRefusal, MailboxRequest, MailboxResponse, OwnerClaim, Proof, QueueSpec,
 };
 use protocol::mailbox::{Due, DueKind, Limits, Offer, Opened, Queue, Seen, machine};
 use protocol::time::{SECOND, Timestamp};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::nonces::Nonces;
 use super::store::MailboxStore;
@@ -27,6 +28,8 @@ use crate::registration::credential::Credentials;
 
 /// Most inputs that share one flush.
 const MAX_GROUP: usize = 256;
+/// Waiting time named to somebody who was admitted while their request was prepared, milliseconds.
+const NOT_PREPARED_RETRY_MS: u32 = 100;
 /// What a proof for an unknown queue is checked against, so that it costs the same: the base
 /// point of the curve. Whether it holds is not looked at.
 const NOBODY: [u8; 32] = {
@@ -54,8 +57,12 @@ pub(crate) struct Service<S> {
     subscribers: Subscribers,
     /// Something was applied, or confirmed, that the next flush has to cover.
     unflushed: bool,
-    /// Queues in which this group stored something, and to which nobody is attached here.
-    elsewhere: Vec<QueueId>,
+    /// Queues in which this group stored something.
+    stored: BTreeSet<QueueId>,
+    /// Accounts whose queues are being closed, a few in each group, and whom to tell when there are none.
+    erasing: VecDeque<(AccountId, oneshot::Sender<()>)>,
+    /// There is more that is over than was looked at.
+    more_is_over: bool,
     parts: Parts,
 }
 
@@ -68,7 +75,9 @@ impl<S: MailboxStore> Service<S> {
             nonces: Nonces::new(),
             subscribers: Subscribers::default(),
             unflushed: false,
-            elsewhere: Vec::new(),
+            stored: BTreeSet::new(),
+            erasing: VecDeque::new(),
+            more_is_over: false,
             parts,
         }
     }
@@ -83,12 +92,18 @@ impl<S: MailboxStore> Service<S> {
         outbox: &mpsc::Sender<Output<R>>,
     ) -> Result<(), StoreError> {
         let mut group = Vec::new();
-        while let Some(first) = inbox.blocking_recv() {
-            group.push(first);
+        loop {
+            if !self.has_work() {
+                let Some(first) = inbox.blocking_recv() else { break };
+                group.push(first);
+            }
             while group.len() < MAX_GROUP
                 && let Ok(next) = inbox.try_recv()
             {
                 group.push(next);
+            }
+            if group.is_empty() && inbox.is_closed() {
+                break;
             }
             let (outputs, result) = self.group(group.drain(..));
             for output in outputs {
@@ -106,10 +121,10 @@ impl<S: MailboxStore> Service<S> {
         inputs: impl IntoIterator<Item = Input<R>>,
     ) -> (Vec<Output<R>>, Result<(), StoreError>) {
         let now = self.parts.clock.now();
-        let (mut answers, mut erased) = (Vec::new(), Vec::new());
-        let mut outputs = Vec::new();
+        let (mut answers, mut outputs) = (Vec::new(), Vec::new());
         let inputs: Vec<_> = inputs.into_iter().collect();
         let mut result = self.prepare(&inputs);
+        let mut tick = std::mem::take(&mut self.more_is_over);
         for input in inputs {
             match input {
                 Input::Request { peer, request, reply } => {
@@ -129,29 +144,22 @@ impl<S: MailboxStore> Service<S> {
                     let done = self.subscribers.answered(&peer, ticket, &acknowledged, now);
                     result = result.and_then(|()| self.delete(&done));
                 }
-                Input::Erase(account, done) => {
-                    result =
-                        result.and_then(|()| self.apart(|own| own.erase(account, &mut outputs)));
-                    erased.push(done);
+                Input::Stored(receives) => {
+                    receives.into_iter().for_each(|receive| self.subscribers.stored(receive));
                 }
-                Input::Stored(receives) => receives.into_iter().for_each(|receive| {
-                    self.subscribers.stored(receive);
-                }),
                 Input::Gone(peer) => self.subscribers.detach_peer(&peer),
-                Input::Tick => {
-                    result = result.and_then(|()| self.apart(|own| own.expire(now, &mut outputs)));
-                }
+                // Both are done when the rest is durable: which queues they look at nobody knows before.
+                Input::Erase(account, done) => self.erasing.push_back((account, done)),
+                Input::Tick => tick = true,
             }
         }
         result = result.and_then(|()| self.settle());
-        let elsewhere = std::mem::take(&mut self.elsewhere);
-        result = result.and_then(|()| self.store.announce(&elsewhere));
-        if result.is_ok() {
-            // Nobody waits any more when the relay stops.
-            for done in erased {
-                let _ = done.send(());
-            }
+        let stored: Vec<_> = std::mem::take(&mut self.stored).into_iter().collect();
+        result = result.and_then(|()| self.store.announce(&stored));
+        if tick {
+            result = result.and_then(|()| self.expire(now, &mut outputs));
         }
+        result = result.and_then(|()| self.erase(&mut outputs));
         if result.is_err() {
             answers.iter_mut().for_each(|(_, answer)| *answer = unavailable());
         }
@@ -162,6 +170,11 @@ impl<S: MailboxStore> Service<S> {
             result = self.push(now, &mut all);
         }
         (all, result)
+    }
+
+    /// Whether there is something to do although nobody asks.
+    fn has_work(&self) -> bool {
+        self.more_is_over || !self.erasing.is_empty()
     }
 
     /// Makes durable what is not yet, and lets others decide.
@@ -225,6 +238,9 @@ impl<S: MailboxStore> Service<S> {
         let Some(account) = admitted else {
             return Ok(refused(MailboxRefusal::NotAdmitted));
         };
+        if !self.store.may_open(spec.receive) {
+            return Ok(refused(MailboxRefusal::Busy { retry_ms: NOT_PREPARED_RETRY_MS }));
+        }
         let by_receive = self.store.queue(spec.receive)?;
         let by_send = self.by_send(spec.send)?;
         let usage = self.store.usage(account)?;
@@ -244,7 +260,7 @@ impl<S: MailboxStore> Service<S> {
         claim: &OwnerClaim,
         outputs: &mut Vec<Output<R>>,
     ) -> Result<MailboxResponse, StoreError> {
-        let Some(queue) = self.claimed(peer, claim)? else {
+        let Some(queue) = self.claimed(peer, claim, S::queue)? else {
             return Ok(refused(MailboxRefusal::Denied));
         };
         let usage = self.store.usage(queue.account)?;
@@ -265,7 +281,7 @@ impl<S: MailboxStore> Service<S> {
         }
         let mut waiting = Vec::with_capacity(claims.len());
         for claim in claims {
-            let queue = self.claimed(peer, claim)?;
+            let queue = self.claimed(peer, claim, S::peek)?;
             waiting.push(queue.and_then(|queue| {
                 let Released(released) = self.subscribers.attach(*peer, queue.receive)?;
                 outputs.extend(released.map(Output::Unpin));
@@ -359,9 +375,8 @@ impl<S: MailboxStore> Service<S> {
                     self.store.apply(&taken.changes)?;
                 }
                 // A repetition as well: whoever took the original may have died before it was said.
-                if !self.subscribers.stored(queue.receive) {
-                    self.elsewhere.push(queue.receive);
-                }
+                self.subscribers.stored(queue.receive);
+                self.stored.insert(queue.receive);
                 // A repetition is confirmed as well, so the flush has to cover the original.
                 self.unflushed = true;
                 let (at, until) = (taken.seen.at, taken.seen.until);
@@ -388,7 +403,7 @@ impl<S: MailboxStore> Service<S> {
     }
 
     fn state(&mut self, peer: &PeerId, claim: &OwnerClaim) -> Result<MailboxResponse, StoreError> {
-        Ok(match self.claimed(peer, claim)? {
+        Ok(match self.claimed(peer, claim, S::peek)? {
             Some(queue) => MailboxResponse::State { items: queue.items, bytes: queue.bytes },
             None => refused(MailboxRefusal::Denied),
         })
@@ -403,7 +418,10 @@ impl<S: MailboxStore> Service<S> {
     ) -> Result<MailboxResponse, StoreError> {
         let nonce = self.nonces.of(peer);
         let binding = Binding { relay: self.relay, nonce: &nonce };
-        let queue = self.by_send(send)?;
+        let queue = match self.store.receive_of(send)? {
+            Some(receive) => self.store.peek(receive)?,
+            None => None,
+        };
         let key = queue.as_ref().map_or(NOBODY, |queue| queue.deposit_key);
         let holds = proof::bundle_holds(send, proof, &key, binding);
         let open = queue.filter(|queue| holds && machine::takes_deposits(queue, now));
@@ -417,10 +435,15 @@ impl<S: MailboxStore> Service<S> {
     }
 
     /// The queue of a claim that holds.
-    fn claimed(&self, peer: &PeerId, claim: &OwnerClaim) -> Result<Option<Queue>, StoreError> {
+    fn claimed(
+        &self,
+        peer: &PeerId,
+        claim: &OwnerClaim,
+        read: fn(&S, QueueId) -> Result<Option<Queue>, StoreError>,
+    ) -> Result<Option<Queue>, StoreError> {
         let nonce = self.nonces.of(peer);
         let binding = Binding { relay: self.relay, nonce: &nonce };
-        let queue = self.store.queue(claim.receive)?;
+        let queue = read(&self.store, claim.receive)?;
         let key = queue.as_ref().map_or(NOBODY, |queue| queue.owner_key);
         let holds = proof::claim_holds(claim, &key, binding);
         Ok(queue.filter(|_| holds))
@@ -432,50 +455,6 @@ impl<S: MailboxStore> Service<S> {
             None => Ok(None),
         }
     }
-
-    /// The next items that are not over; none only if the queue has no more of them. Reads on
-    /// behind those that are over and not swept yet.
-    fn live(&self, read: Allowance, now: Timestamp) -> Result<Vec<Item>, StoreError> {
-        let Allowance { receive, mut after, items, bytes } = read;
-        loop {
-            let stored = self.store.items(receive, after, items, bytes)?;
-            let Some((last, _)) = stored.last() else { return Ok(Vec::new()) };
-            after = *last;
-            let live = on_the_way(receive, stored, now);
-            if !live.is_empty() {
-                return Ok(live);
-            }
-        }
-    }
-
-    /// Sends subscribers what is there, as far as their credit goes.
-    fn push<R>(&mut self, now: Timestamp, outputs: &mut Vec<Output<R>>) -> Result<(), StoreError> {
-        for peer in self.subscribers.sendable(now) {
-            while let Some(next) = self.subscribers.allowance(&peer) {
-                let items = self.live(next, now)?;
-                if items.is_empty() {
-                    self.subscribers.exhausted(&peer, next.receive);
-                    continue;
-                }
-                let Some(ticket) = self.subscribers.sent(&peer, &items) else { break };
-                self.parts.metrics.pushed.inc_by(items.len() as u64);
-                outputs.push(Output::Push { peer, ticket, items });
-            }
-        }
-        Ok(())
-    }
-}
-
-fn on_the_way(
-    receive: QueueId,
-    items: Vec<(u64, protocol::mailbox::StoredItem)>,
-    now: Timestamp,
-) -> Vec<Item> {
-    items
-        .into_iter()
-        .filter(|(_, item)| item.until > now)
-        .map(|(seq, item)| Item { receive, seq, deposited_at: item.deposited_at, body: item.body })
-        .collect()
 }
 
 fn refused(why: MailboxRefusal) -> MailboxResponse {
@@ -488,5 +467,6 @@ fn unavailable() -> MailboxResponse {
 
 mod ending;
 mod preparing;
+mod pushing;
 #[cfg(test)]
 mod tests;

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 
 use protocol::ids::{AccountId, EnvelopeId, QueueId};
 use protocol::mailbox::record::StoredBundle;
-use protocol::mailbox::{Change, Due, DueKind, Queue, Seen, StoredItem, Usage};
+use protocol::mailbox::{Change, Due, DueKind, Held, Queue, Seen, StoredItem, Usage};
 use protocol::time::Timestamp;
 use protocol::wire::{self, Wire};
 
@@ -200,8 +200,9 @@ impl MailboxStore for SledStore {
         .collect()
     }
 
-    fn item(&self, receive: QueueId, seq: u64) -> Result<Option<StoredItem>, StoreError> {
-        self.value(&by_seq(b'i', receive, seq), "item")
+    fn held(&self, receive: QueueId, seq: u64) -> Result<Option<Held>, StoreError> {
+        let item: Option<StoredItem> = self.value(&by_seq(b'i', receive, seq), "item")?;
+        Ok(item.as_ref().map(StoredItem::held))
     }
 
     fn items(

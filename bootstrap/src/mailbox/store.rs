@@ -2,7 +2,7 @@
 
 use protocol::ids::{AccountId, EnvelopeId, QueueId};
 use protocol::mailbox::record::StoredBundle;
-use protocol::mailbox::{Change, Due, Queue, Seen, StoredItem, Usage};
+use protocol::mailbox::{Change, Due, Held, Queue, Seen, StoredItem, Usage};
 use protocol::time::Timestamp;
 
 use crate::error::StoreError;
@@ -20,6 +20,8 @@ pub(crate) struct Wanted {
     pub(crate) accounts: Vec<AccountId>,
     /// What is remembered of deposits, by the depositors' addresses.
     pub(crate) deposits: Vec<(QueueId, EnvelopeId)>,
+    /// What is remembered of envelopes, by the owners' addresses.
+    pub(crate) remembered: Vec<(QueueId, EnvelopeId)>,
     /// Items by their positions.
     pub(crate) items: Vec<(QueueId, u64)>,
 }
@@ -39,7 +41,15 @@ pub(crate) trait MailboxStore: Send + 'static {
     fn prepares(&self) -> bool {
         false
     }
-    /// Tells processes that share the store that something was stored in these queues, whose owners are not attached here.
+    /// Whether this address may be opened now: it was asked for when preparing, where that is needed.
+    fn may_open(&self, _receive: QueueId) -> bool {
+        true
+    }
+    /// The queue with this owner's address, to be looked at and not to be changed.
+    fn peek(&self, receive: QueueId) -> Result<Option<Queue>, StoreError> {
+        self.queue(receive)
+    }
+    /// Tells processes that share the store that something was stored in these queues.
     fn announce(&mut self, _queues: &[QueueId]) -> Result<(), StoreError> {
         Ok(())
     }
@@ -57,8 +67,8 @@ pub(crate) trait MailboxStore: Send + 'static {
     fn usage(&self, account: AccountId) -> Result<Usage, StoreError>;
     /// Queues of an account, by their owner's addresses, at most `max`.
     fn queues_of(&self, account: AccountId, max: usize) -> Result<Vec<QueueId>, StoreError>;
-    /// The item at a position.
-    fn item(&self, receive: QueueId, seq: u64) -> Result<Option<StoredItem>, StoreError>;
+    /// What is to be known of the item at a position to end it.
+    fn held(&self, receive: QueueId, seq: u64) -> Result<Option<Held>, StoreError>;
     /// Items after a position, in order: at most `max`, together at most `max_bytes` of body,
     /// but never none because the first is longer.
     fn items(

@@ -127,8 +127,8 @@ impl Subscribers {
         self.of_queue.get(&receive) == Some(peer)
     }
 
-    /// Something was stored in a queue; whether somebody is attached to it here.
-    pub(crate) fn stored(&mut self, receive: QueueId) -> bool {
+    /// Something was stored in a queue.
+    pub(crate) fn stored(&mut self, receive: QueueId) {
         if let Some(peer) = self.of_queue.get(&receive)
             && let Some(subscriber) = self.peers.get_mut(peer)
             && subscriber.queues.get(&receive).is_some_and(|place| place.paused.is_none())
@@ -136,7 +136,18 @@ impl Subscribers {
             subscriber.ready.insert(receive);
             self.pending.insert(*peer);
         }
-        self.of_queue.contains_key(&receive)
+    }
+
+    /// What of this is in a batch that was sent.
+    pub(crate) fn in_flight(
+        &self,
+        peer: &PeerId,
+        ticket: Ticket,
+        acknowledged: &[(QueueId, u64)],
+    ) -> Vec<(QueueId, u64)> {
+        let batch = self.peers.get(peer).and_then(|subscriber| subscriber.in_flight.get(&ticket));
+        let Some(batch) = batch else { return Vec::new() };
+        batch.items.iter().filter(|item| acknowledged.contains(item)).copied().collect()
     }
 
     /// Peers that may be sent something now. Ends the pauses that are over.

@@ -1,4 +1,7 @@
 -- Times are milliseconds since 1970. An identifier is a keyed hash.
+-- By which the pepper is known again that identifiers are hashed with.
+CREATE TABLE pepper (word bytea NOT NULL);
+
 CREATE TABLE accounts (
     account    bytea PRIMARY KEY CHECK (octet_length(account) = 32),
     identifier bytea NOT NULL CHECK (octet_length(identifier) = 32),

@@ -17,19 +17,42 @@ use std::sync::Arc;
 
 use protocol::ids::AccountId;
 use protocol::registration::account::{self, NotServed};
-use protocol::registration::{Account, IdentifierHash, Known};
-use protocol::time::Timestamp;
+use protocol::registration::{Account, IdentifierHash, Known, Standing};
+use protocol::time::{DAY, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 
 use self::store::AccountStore;
 use crate::admission::Admission;
 use crate::error::StoreError;
 use crate::peer;
-use crate::siblings::News;
 use crate::swarm::Order;
 
 /// Accounts that are read at once where all are.
 const PAGE: usize = 1_000;
+
+/// How long an account is kept that another key displaced: its contacts may not know its next relay before.
+const DISPLACED_FOR: u64 = 30 * DAY;
+/// How long an account is kept that nobody renews.
+const FORGOTTEN_AFTER: u64 = 90 * DAY;
+
+fn is_stale(account: &Account, now: Timestamp) -> bool {
+    match account.standing {
+        Standing::Good => account.renewed.plus(FORGOTTEN_AFTER) <= now,
+        Standing::Displaced { at } => at.plus(DISPLACED_FOR) <= now,
+        Standing::Suspended => false,
+    }
+}
+
+/// What is left of an account that was to be erased.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Erased {
+    /// Nothing; there was one.
+    Gone,
+    /// Nothing; there was none.
+    Nothing,
+    /// Its queues are gone, its suspension is not.
+    Suspended,
+}
 
 /// Why an account could not be changed.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +72,8 @@ pub(crate) struct Accounts {
     /// Of a credential, milliseconds.
     lifetime: u64,
     orders: mpsc::Sender<Order>,
+    /// Held from a decision until the table of admission knows it, or a later one could be applied before.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Accounts {
@@ -65,7 +90,7 @@ impl Accounts {
         let (reading, filling) = (Arc::clone(&store), admission.clone());
         let filled = tokio::task::spawn_blocking(move || fill(&*reading, &filling, lifetime));
         filled.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
-        Ok(Self { store, admission, lifetime, orders })
+        Ok(Self { store, admission, lifetime, orders, turn: Arc::default() })
     }
 
     pub(crate) fn admission(&self) -> &Admission {
@@ -79,20 +104,17 @@ impl Accounts {
         identifier: IdentifierHash,
         now: Timestamp,
     ) -> Result<Result<Account, NotServed>, AccountError> {
-        let (outcome, kept) = self
-            .decide(who, Some(identifier), move |known| {
-                match account::admit(known, who, identifier, now) {
-                    Err(refused) => (Err(refused), Vec::new()),
-                    Ok(admitted) => {
-                        let account = admitted.account.clone();
-                        let kept = [admitted.account].into_iter().chain(admitted.displaced);
-                        (Ok(account), kept.collect())
-                    }
+        self.decide(who, Some(identifier), move |known| {
+            match account::admit(known, who, identifier, now) {
+                Err(refused) => (Err(refused), Vec::new()),
+                Ok(admitted) => {
+                    let account = admitted.account.clone();
+                    let kept = [admitted.account].into_iter().chain(admitted.displaced);
+                    (Ok(account), kept.collect())
                 }
-            })
-            .await?;
-        self.applied(&kept).await?;
-        Ok(outcome)
+            }
+        })
+        .await
     }
 
     /// This key renews; `None` when it has no account.
@@ -101,15 +123,18 @@ impl Accounts {
         who: AccountId,
         now: Timestamp,
     ) -> Result<Option<Result<Account, NotServed>>, AccountError> {
-        let (outcome, kept) = self
-            .decide(who, None, move |known| {
-                let renewed = known.own.map(|own| own.renew(now));
-                let kept = renewed.iter().flatten().cloned().collect();
-                (renewed, kept)
-            })
-            .await?;
-        self.applied(&kept).await?;
-        Ok(outcome)
+        self.decide(who, None, move |known| {
+            let before = known.own.clone();
+            let renewed = known.own.map(|own| own.renew(now));
+            // Who may not renew is kept as they are, so that what they are is applied.
+            let kept = match &renewed {
+                Some(Ok(account)) => Some(account.clone()),
+                Some(Err(_)) => before,
+                None => None,
+            };
+            (renewed, kept.into_iter().collect())
+        })
+        .await
     }
 
     /// Suspends an account, or ends that; the account as it is then, if there is one.
@@ -118,43 +143,45 @@ impl Accounts {
         who: AccountId,
         suspended: bool,
     ) -> Result<Option<Account>, AccountError> {
-        let (outcome, kept) = self
+        let (changed, after) = self
             .decide(who, None, move |known| {
-                let own = known.own.map(|own| own.suspend(suspended));
-                (own.clone(), own.into_iter().collect())
+                let after = known.own.clone().map(|own| own.suspend(suspended));
+                ((known.own != after, after.clone()), after.into_iter().collect())
             })
             .await?;
-        self.applied(&kept).await?;
-        if !suspended && outcome.is_some() {
+        if !suspended && changed {
             // They come back, ask how they stand, and are told.
             self.disconnect(who).await?;
         }
-        Ok(outcome)
+        Ok(after)
     }
 
-    /// Forgets an account with its queues; whether there was one. A suspension that is not the operator's to end
-    /// stays, or it would be ended by erasing: then only the queues go. Whoever erases their own is to be
+    /// Forgets an account with its queues; what is left of it. A suspension stays unless it is the operator who
+    /// erases, or it would be ended by erasing: then only the queues go. Whoever erases their own is to be
     /// disconnected by the caller, behind the answer.
     pub(crate) async fn erase(
         &self,
         who: AccountId,
         by_operator: bool,
-    ) -> Result<bool, AccountError> {
-        if !by_operator && self.admission.is_suspended(&who) {
-            self.erase_queues(who).await?;
-            return Ok(true);
-        }
+    ) -> Result<Erased, AccountError> {
         // The queues first: whoever is killed in between has an account to be erased. And once more for what was
         // opened meanwhile.
         self.erase_queues(who).await?;
         let store = Arc::clone(&self.store);
-        let there = blocking(move || store.erase(who)).await?;
-        self.admission.forget(&who);
+        let turn = self.turn.lock().await;
+        let there = blocking(move || store.erase(who, by_operator)).await?;
+        if there {
+            self.admission.forget(&who);
+        }
+        drop(turn);
+        if !there && self.account(who).await?.is_some() {
+            return Ok(Erased::Suspended);
+        }
         self.erase_queues(who).await?;
         if by_operator {
             self.disconnect(who).await?;
         }
-        Ok(there)
+        Ok(if there { Erased::Gone } else { Erased::Nothing })
     }
 
     async fn erase_queues(&self, who: AccountId) -> Result<(), AccountError> {
@@ -163,18 +190,45 @@ impl Accounts {
         erased.await.map_err(|_| AccountError::Stopping)
     }
 
-    /// Takes up what other processes say until none can say anything any more.
-    pub(crate) async fn take_up(self, mut news: mpsc::Receiver<News>) -> Result<(), AccountError> {
-        while let Some(news) = news.recv().await {
-            match news {
-                News::Stored(queues) => self.order(Order::Stored(queues)).await?,
-                News::Account(who) => match self.account(who).await? {
-                    Some(account) => self.applied(&[account]).await?,
-                    None => {
-                        self.admission.forget(&who);
-                        self.disconnect(who).await?;
-                    }
-                },
+    /// Forgets accounts that nobody needs any more: displaced for [`DISPLACED_FOR`], or not renewed for
+    /// [`FORGOTTEN_AFTER`]. A suspension is never forgotten. How many.
+    pub(crate) async fn forget_stale(&self, now: Timestamp) -> Result<usize, AccountError> {
+        let (mut last, mut stale) = (None, Vec::new());
+        loop {
+            let page = self.page(last, PAGE).await?;
+            stale.extend(page.iter().filter(|account| is_stale(account, now)).map(|it| it.account));
+            match page.last() {
+                Some(account) if page.len() == PAGE => last = Some(account.account),
+                _ => break,
+            }
+        }
+        let mut forgotten = 0;
+        for who in stale {
+            // It may have been renewed meanwhile.
+            if self.account(who).await?.is_some_and(|account| is_stale(&account, now)) {
+                self.erase(who, false).await?;
+                forgotten += 1;
+            }
+        }
+        Ok(forgotten)
+    }
+
+    /// Takes up what other processes say of accounts until none can say anything any more.
+    pub(crate) async fn take_up(
+        self,
+        mut changed: mpsc::Receiver<AccountId>,
+    ) -> Result<(), AccountError> {
+        while let Some(who) = changed.recv().await {
+            let turn = self.turn.lock().await;
+            match self.account(who).await? {
+                Some(account) => self.applied(&[account]).await?,
+                None => {
+                    self.admission.forget(&who);
+                    drop(turn);
+                    // A queue that was opened here before it was heard.
+                    self.erase_queues(who).await?;
+                    self.disconnect(who).await?;
+                }
             }
         }
         Ok(())
@@ -186,13 +240,28 @@ impl Accounts {
         blocking(move || store.account(who)).await
     }
 
-    /// Whom an identifier admits.
-    pub(crate) async fn holder(
+    /// Accounts that proved this identifier last: the one that it admits first, then those that were displaced. Looks
+    /// at all accounts.
+    pub(crate) async fn of_identifier(
         &self,
         identifier: IdentifierHash,
-    ) -> Result<Option<Account>, AccountError> {
+    ) -> Result<Vec<Account>, AccountError> {
         let store = Arc::clone(&self.store);
-        blocking(move || store.holder(identifier)).await
+        let mut found = blocking(move || {
+            let (mut found, mut last) = (Vec::new(), None);
+            loop {
+                let page = store.page(last, PAGE)?;
+                last = page.last().map(|account| account.account);
+                let full = page.len() == PAGE;
+                found.extend(page.into_iter().filter(|account| account.identifier == identifier));
+                if !full {
+                    return Ok(found);
+                }
+            }
+        })
+        .await?;
+        found.sort_by_key(|account| !account.holds_identifier());
+        Ok(found)
     }
 
     /// Accounts behind `after`, at most `max`.
@@ -205,15 +274,16 @@ impl Accounts {
         blocking(move || store.page(after, max)).await
     }
 
-    /// What a decision says, and the accounts that were kept.
+    /// What a decision says, once what it kept is applied.
     async fn decide<T: Send + 'static>(
         &self,
         who: AccountId,
         identifier: Option<IdentifierHash>,
         decision: impl Fn(Known) -> (T, Vec<Account>) + Send + 'static,
-    ) -> Result<(T, Vec<Account>), AccountError> {
+    ) -> Result<T, AccountError> {
         let store = Arc::clone(&self.store);
-        blocking(move || {
+        let _turn = self.turn.lock().await;
+        let (outcome, kept) = blocking(move || {
             let mut last = None;
             store.decide(who, identifier, &mut |known| {
                 let (outcome, kept) = decision(known);
@@ -224,7 +294,9 @@ impl Accounts {
         })
         .await?
         // Every store asks the decision.
-        .ok_or(AccountError::Stopping)
+        .ok_or(AccountError::Stopping)?;
+        self.applied(&kept).await?;
+        Ok(outcome)
     }
 
     /// Accounts were kept: they are served from now on, or no more.

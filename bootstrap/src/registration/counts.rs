@@ -66,13 +66,9 @@ impl PostgresCounts {
     }
 }
 
-/// The lock under which codes are counted, and which no other is waited for under: “code”. Codes are rare.
-const LOCK: i64 = 0x636f_6465;
-
 impl CountStore for PostgresCounts {
     fn charge(&self, charges: &Charges, now: Timestamp) -> Result<Result<(), Over>, StoreError> {
         let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.sweep_if_due(now)?;
         shared.connection.say("BEGIN")?;
         let judged = shared.judge(charges, now);
         // What was counted stays only if all of it is within its limits.
@@ -87,7 +83,9 @@ impl CountStore for PostgresCounts {
 
 impl Shared {
     fn judge(&mut self, charges: &Charges, now: Timestamp) -> Result<Result<(), Over>, StoreError> {
-        self.connection.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK])?;
+        // One at a time. No other lock is waited for under it, and codes are rare.
+        self.connection.execute("SELECT pg_advisory_xact_lock(2, 0)", &[])?;
+        self.sweep_if_due(now)?;
         let mut logs = Logs::new();
         for counted in charges.looked_at() {
             if let Entry::Vacant(place) = logs.entry(counted) {
@@ -139,6 +137,8 @@ fn row(counted: Counted) -> (i16, Vec<u8>) {
         Counted::CountryRight(code) => (6, code.to_be_bytes().to_vec()),
         Counted::Phones => (7, Vec::new()),
         Counted::Relay => (8, Vec::new()),
+        Counted::RangeFailed(hash) => (9, hash.0.to_vec()),
+        Counted::CountryFailed(code) => (10, code.to_be_bytes().to_vec()),
     }
 }
 
@@ -158,6 +158,7 @@ mod tests {
         let policy = Policy {
             country_sends_per_day: 3,
             country_unanswered: 2,
+            country_trickle: 0,
             challenges_per_hour: 1,
             ..Policy::default()
         };

@@ -8,14 +8,14 @@ use protocol::ids::{AccountId, ChallengeId};
 use protocol::mailbox::wire::MAX_CREDENTIAL;
 use protocol::registration::limits::{Charges, Counted, LimitName};
 use protocol::registration::wire::{
-    Challenged, IdentifierKind, RegisterRefusal, RegisterRequest, RegisterResponse, SentVia,
+    Challenged, IdentifierKind, RegisterRefusal, RegisterRequest, RegisterResponse, SentVia, Told,
 };
 use protocol::registration::{Account, Dispatch, Identifier, NotServed, Registrar, Standing};
 use protocol::time::{MINUTE, Timestamp};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
 
-use super::accounts::{AccountError, Accounts};
+use super::accounts::{AccountError, Accounts, Erased};
 use super::counts::CountStore;
 use super::credential::Credentials;
 use super::driver::Driver;
@@ -27,6 +27,8 @@ use crate::peer;
 
 /// Most codes on their way at once; beyond it people are told to wait.
 const MAX_SENDING: usize = 64;
+/// Most accounts that are being erased at once.
+const MAX_ERASING: usize = 16;
 /// What they are told to wait, milliseconds.
 const SENDING_RETRY_MS: u32 = 2_000;
 
@@ -87,14 +89,16 @@ impl Service {
         mut inbox: mpsc::Receiver<Asked<R>>,
         outbox: mpsc::Sender<Answer<R>>,
     ) -> Result<(), StoreError> {
-        let (failed, mut failures) = mpsc::channel::<ChallengeId>(MAX_SENDING);
+        let (failed, mut failures) = mpsc::channel::<(ChallengeId, Vec<Counted>)>(MAX_SENDING);
         let permits = Arc::new(Semaphore::new(MAX_SENDING));
+        let erasures = Arc::new(Semaphore::new(MAX_ERASING));
         let under_way = TaskTracker::new();
         loop {
             let Asked { peer, request, reply } = tokio::select! {
                 biased;
-                Some(challenge) = failures.recv() => {
+                Some((challenge, counted)) = failures.recv() => {
                     self.registrar.undeliverable(challenge);
+                    self.count(counted, self.clock.now()).await?;
                     continue;
                 }
                 asked = inbox.recv() => match asked {
@@ -119,7 +123,7 @@ impl Service {
                             RegisterResponse::Challenged(told)
                         } else {
                             // Closed only when the service is gone, and the challenge with it.
-                            let _ = failed.send(dispatch.challenge).await;
+                            let _ = failed.send((dispatch.challenge, dispatch.if_failed)).await;
                             refused(RegisterRefusal::SendFailed)
                         };
                         // The network task is gone only when the relay stops.
@@ -129,11 +133,17 @@ impl Service {
                     continue;
                 }
                 Ok(Step::Erase(account)) => {
+                    let Ok(permit) = Arc::clone(&erasures).try_acquire_owned() else {
+                        let busy = RegisterRefusal::TooSoon { retry_ms: SENDING_RETRY_MS };
+                        let _ = outbox.send(Answer::new(reply, refused(busy))).await;
+                        continue;
+                    };
                     let (accounts, outbox) = (self.accounts.clone(), outbox.clone());
                     under_way.spawn(async move {
                         let response = erased(&accounts, account).await;
                         let leaves = Some(peer);
                         let _ = outbox.send(Answer { reply, response, leaves }).await;
+                        drop(permit);
                     });
                     continue;
                 }
@@ -246,7 +256,7 @@ impl Service {
             tracing::warn!(
                 limit,
                 minutes,
-                "codes go there and too few come back: no more are sent"
+                "codes go there and too few come back: only a trickle is sent"
             );
         }
         Ok(Err(over.into()))
@@ -288,6 +298,14 @@ impl Service {
         credential: &str,
     ) -> Result<RegisterResponse, StoreError> {
         let now = self.clock.now();
+        // Told without a credential: it may be over by the time that somebody comes back.
+        if let Some(peer) = peer::of_ed25519(&account.0) {
+            match self.accounts.admission().told(&peer, now) {
+                Told::Suspended => return Ok(refused(RegisterRefusal::Suspended)),
+                Told::Displaced { at } => return Ok(refused(RegisterRefusal::Displaced { at })),
+                Told::Admitted | Told::Unknown => {}
+            }
+        }
         let holds =
             credential.len() <= MAX_CREDENTIAL && self.credentials.holds(credential, account, now);
         if !holds {
@@ -331,7 +349,8 @@ impl Service {
 /// Forgets an account, and says whether it is gone.
 async fn erased(accounts: &Accounts, account: AccountId) -> RegisterResponse {
     match accounts.erase(account, false).await {
-        Ok(_) => RegisterResponse::Erased,
+        Ok(Erased::Gone | Erased::Nothing) => RegisterResponse::Erased,
+        Ok(Erased::Suspended) => refused(RegisterRefusal::Suspended),
         Err(error) => {
             tracing::error!(%error, "an account was not erased");
             refused(RegisterRefusal::Unavailable)

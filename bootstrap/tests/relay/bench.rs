@@ -146,15 +146,20 @@ pub(crate) struct Sealed {
 
 impl Sealed {
     pub(crate) async fn connect(relay: &Multiaddr) -> Self {
-        let client = Client::throwaway(relay).await;
+        Self::try_connect(relay).await.unwrap()
+    }
+
+    /// The same with a relay that may not be there.
+    pub(crate) async fn try_connect(relay: &Multiaddr) -> Result<Self, String> {
+        let client = Client::try_connect(Keypair::generate_ed25519(), relay).await?;
         let peer = bootstrap::config::peer_in(relay).unwrap();
-        match client.mailbox(MailboxRequest::Hello).await {
-            MailboxResponse::Hello { nonce, now, .. } => Self {
+        match client.try_mailbox(MailboxRequest::Hello).await? {
+            MailboxResponse::Hello { nonce, now, .. } => Ok(Self {
                 client,
                 relay: bootstrap::peer::relay_of(&peer).unwrap(),
                 nonce,
                 relay_now: now,
-            },
+            }),
             other => panic!("{other:?}"),
         }
     }

@@ -65,14 +65,19 @@ pub(crate) struct Client {
 impl Client {
     /// Connects with this key.
     pub(crate) async fn connect(keypair: Keypair, relay: &Multiaddr) -> Self {
+        Self::try_connect(keypair, relay).await.unwrap()
+    }
+
+    /// The same with a relay that may not be there.
+    pub(crate) async fn try_connect(keypair: Keypair, relay: &Multiaddr) -> Result<Self, String> {
         let Some(Protocol::P2p(relay_peer)) = relay.iter().last() else { panic!("no relay") };
         let peer = keypair.public().to_peer_id();
         let (commands, inbox) = mpsc::channel(16);
         let (pushed, pushes) = mpsc::channel(64);
         tokio::spawn(Task::new(swarm(keypair), pushed).run(inbox));
         let client = Self { peer, relay: relay_peer, commands, pushes };
-        client.dial(relay).await.unwrap();
-        client
+        client.dial(relay).await?;
+        Ok(client)
     }
 
     /// Connects with a key that nobody will see again.
@@ -93,13 +98,32 @@ impl Client {
     }
 
     pub(crate) async fn mailbox(&self, request: MailboxRequest) -> MailboxResponse {
+        self.try_mailbox(request).await.unwrap()
+    }
+
+    /// The same with a relay that may go away.
+    pub(crate) async fn try_mailbox(
+        &self,
+        request: MailboxRequest,
+    ) -> Result<MailboxResponse, String> {
         let (done, result) = oneshot::channel();
         self.commands.send(Command::Mailbox(self.relay, request, done)).await.unwrap();
-        soon("a mailbox answer", result).await.unwrap().unwrap()
+        soon("a mailbox answer", result).await.unwrap()
     }
 
     pub(crate) async fn pushed(&mut self) -> Pushed {
         soon("a push", self.pushes.recv()).await.unwrap()
+    }
+
+    /// The next push, if one comes before the connection ends.
+    pub(crate) async fn push_or_end(&mut self) -> Option<Pushed> {
+        let (done, closed) = oneshot::channel();
+        self.commands.send(Command::Closed(done)).await.unwrap();
+        tokio::select! {
+            biased;
+            pushed = self.pushes.recv() => pushed,
+            _ = closed => None,
+        }
     }
 
     /// Whether a push has come in that nobody looked at.

@@ -1,6 +1,7 @@
 //! Relays that share a PostgreSQL database.
 
 use bootstrap::config::Postgres;
+use bootstrap::{Config, Relay};
 use protocol::mailbox::wire::MailboxResponse;
 use protocol::registration::wire::{RegisterRefusal, RegisterRequest, RegisterResponse, Told};
 
@@ -8,10 +9,40 @@ use crate::bench::{Bench, Member, Sealed};
 use crate::client::soon;
 use crate::server;
 
-async fn database() -> Postgres {
+/// A database of a test's own.
+pub(crate) async fn database() -> Postgres {
     let made = tokio::task::spawn_blocking(server::database);
     let (host, database) = soon("a database", made).await.unwrap();
-    Postgres { host, user: server::USER.into(), database, ..Postgres::default() }
+    // Goes with the server's folder.
+    let pepper = std::path::Path::new(&host).join(format!("{database}.pepper"));
+    std::fs::write(&pepper, rand::random::<[u8; 32]>()).unwrap();
+    let user = server::USER.into();
+    Postgres { host, user, database, pepper_file: Some(pepper), ..Postgres::default() }
+}
+
+#[tokio::test]
+async fn a_relay_with_another_pepper_does_not_start() {
+    let database = database().await;
+    let _first = Bench::with(|config| config.postgres = Some(database.clone())).await;
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = Config::development(dir.path());
+    config.postgres = Some(Postgres { pepper_file: None, ..database });
+    let error = Relay::start(config).await.unwrap_err();
+    assert!(error.to_string().contains("pepper"), "{error}");
+    assert_eq!(error.exit_code(), 69);
+}
+
+#[tokio::test]
+async fn an_address_admits_one_account_whichever_relay_is_asked() {
+    let (one, other) = two().await;
+    let ada = one.member(1).await;
+    let eve = Member::connect(2, &other.tcp()).await;
+    let challenged = eve.challenge("person1@example.org").await;
+    let code = challenged.development_code.clone().unwrap();
+    assert!(matches!(eve.verify(&challenged, &code).await, RegisterResponse::Admitted { .. }));
+    ada.client.closed().await;
+    ada.client.dial(&one.tcp()).await.unwrap();
+    assert!(matches!(told(&ada).await, Told::Displaced { .. }));
 }
 
 /// Two relays on one database, each with a key of its own.

@@ -111,7 +111,7 @@ pub fn stored_rows(data: &[u8]) {
         2 => _ = said_again::<Seen>(data),
         3 => _ = said_again::<StoredItem>(data),
         4 => _ = said_again::<StoredBundle>(data),
-        5 => _ = said_again::<Account>(data).and_then(|account| account.renew(now())),
+        5 => _ = said_again::<Account>(data).and_then(|account| account.renew(now()).ok()),
         6 => _ = said_again::<JoinPayload>(data).map(|payload| payload.card.accept(0)),
         7 => _ = said_again::<ContactCard>(data).map(|card| card.accept(0)),
         8 => _ = said_again::<Ephemeral>(data),

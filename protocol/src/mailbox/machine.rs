@@ -2,7 +2,7 @@
 
 use serde_bytes::ByteBuf;
 
-use super::record::{Change, Due, DueKind, Kind, Queue, Seen, StoredItem, Usage};
+use super::record::{Change, Due, DueKind, Held, Kind, Queue, Seen, StoredItem, Usage};
 use super::wire::{DepositRefusal, MAX_BODY, MAX_BUNDLE, MailboxRefusal, QueueKind, QueueSpec};
 use crate::ids::{AccountId, EnvelopeId, QueueId};
 use crate::time::{DAY, SECOND, Timestamp};
@@ -263,14 +263,8 @@ pub fn takes_deposits(queue: &Queue, now: Timestamp) -> bool {
 /// nothing, when it was acknowledged before, and then nothing changes. The deposit stays
 /// remembered: its repetition is not to reach the owner again.
 #[must_use]
-pub fn acknowledge(
-    queue: &Queue,
-    usage: Usage,
-    seq: u64,
-    item: Option<&StoredItem>,
-) -> Vec<Change> {
-    let Some(item) = item else { return Vec::new() };
-    let length = item.body.len() as u64;
+pub fn acknowledge(queue: &Queue, usage: Usage, seq: u64, item: Option<Held>) -> Vec<Change> {
+    let Some(Held { length, until, .. }) = item else { return Vec::new() };
     let mut after = queue.clone();
     after.items = after.items.saturating_sub(1);
     after.bytes = after.bytes.saturating_sub(length);
@@ -284,7 +278,7 @@ pub fn acknowledge(
         Change::PutQueue(after),
         Change::PutUsage(queue.account, usage),
         Change::DeleteItem { receive, seq },
-        Change::DeleteDue(Due { at: item.until, receive, what: DueKind::Item(seq) }),
+        Change::DeleteDue(Due { at: until, receive, what: DueKind::Item(seq) }),
     ]
 }
 
@@ -311,7 +305,7 @@ pub fn expire(
     due: &Due,
     queue: Option<&Queue>,
     usage: Usage,
-    item: Option<&StoredItem>,
+    item: Option<Held>,
     seen: Option<Seen>,
 ) -> Vec<Change> {
     let mut changes = vec![Change::DeleteDue(*due)];
@@ -342,7 +336,7 @@ pub fn expire(
 
 /// Forgets the deposit of an item that nobody fetched in time: nothing holds it any more, so
 /// its receipt must not be repeated.
-fn forget(receive: QueueId, seq: u64, item: &StoredItem) -> [Change; 2] {
+fn forget(receive: QueueId, seq: u64, item: Held) -> [Change; 2] {
     let (at, what) = (item.until.plus(REMEMBER), DueKind::Seen(seq, item.envelope));
     [Change::DeleteSeen { receive, seq }, Change::DeleteDue(Due { at, receive, what })]
 }

@@ -84,6 +84,25 @@ pub struct StoredItem {
     pub body: ByteBuf,
 }
 
+/// What is to be known of a waiting item to end it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Hash of the body.
+    pub envelope: EnvelopeId,
+    /// Until when it is kept.
+    pub until: Timestamp,
+    /// Bytes of the body.
+    pub length: u64,
+}
+
+impl StoredItem {
+    /// What is to be known of it to end it.
+    #[must_use]
+    pub fn held(&self) -> Held {
+        Held { envelope: self.envelope, until: self.until, length: self.body.len() as u64 }
+    }
+}
+
 /// What is to be looked at when a moment has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum DueKind {

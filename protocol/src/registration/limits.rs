@@ -3,8 +3,9 @@
 //!
 //! 1. [`Registrar`](super::Registrar) says what a step costs: [`Charges`].
 //! 2. Whoever keeps the counts judges them ([`judge`]) and counts, as one.
-//! 3. A code that was right is counted too: a range or a country to which many codes go and none comes back from is
-//!    closed for a while. Those who are paid for texts do not type codes.
+//! 3. A code that was right is counted too, and one that did not leave: a range or a country to which many codes go and
+//!    from which few come back gets a trickle only, until more do. Those who are paid for texts do not type codes. It is
+//!    never closed: then nobody could open it again, and it would be cheap to close it for others.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -35,10 +36,14 @@ pub enum Counted {
     Range(IdentifierHash),
     /// Codes of such a range that were right.
     RangeRight(IdentifierHash),
+    /// Codes for such a range that did not leave.
+    RangeFailed(IdentifierHash),
     /// Codes sent to the numbers of a calling code.
     Country(u16),
     /// Codes of a calling code that were right.
     CountryRight(u16),
+    /// Codes for a calling code that did not leave.
+    CountryFailed(u16),
     /// Codes sent to telephone numbers.
     Phones,
     /// Codes sent.
@@ -122,14 +127,17 @@ struct Limit {
     name: LimitName,
 }
 
-/// Of the codes sent in a day that had their time, so many in a hundred have to have been right; looked at from so many
-/// on.
+/// Of the codes that left in a day and had their time, so many in a hundred have to have been right, or there is only a
+/// trickle; looked at from so many on.
 #[derive(Clone, Copy, Debug)]
 struct Ratio {
     sent: Counted,
     right: Counted,
+    failed: Counted,
     from: usize,
     percent: usize,
+    /// Codes in an hour while too few are right.
+    trickle: usize,
     name: LimitName,
 }
 
@@ -148,7 +156,8 @@ impl Charges {
     /// Everything that has to be known to judge them.
     pub fn looked_at(&self) -> impl Iterator<Item = Counted> {
         let limits = self.limits.iter().map(|limit| limit.counted);
-        let ratios = self.ratios.iter().flat_map(|ratio| [ratio.sent, ratio.right]);
+        let of = |ratio: &Ratio| [ratio.sent, ratio.right, ratio.failed];
+        let ratios = self.ratios.iter().flat_map(of);
         limits.chain(ratios).chain(self.counted.iter().copied())
     }
 }
@@ -185,6 +194,14 @@ impl Place {
         self.phone.into_iter().flat_map(right).collect()
     }
 
+    /// What a code that did not leave counts for.
+    pub(super) fn failed(self) -> Vec<Counted> {
+        let failed = |Phone { calling_code, range }| {
+            [Counted::RangeFailed(range), Counted::CountryFailed(calling_code)]
+        };
+        self.phone.into_iter().flat_map(failed).collect()
+    }
+
     /// What another code to there costs.
     ///
     /// # Errors
@@ -214,15 +231,19 @@ impl Place {
                 Ratio {
                     sent: range_sends,
                     right: Counted::RangeRight(range),
+                    failed: Counted::RangeFailed(range),
                     from: policy.range_unanswered,
                     percent,
+                    trickle: policy.range_trickle,
                     name: LimitName::RangeUnanswered,
                 },
                 Ratio {
                     sent: country,
                     right: Counted::CountryRight(calling_code),
+                    failed: Counted::CountryFailed(calling_code),
                     from: policy.country_unanswered,
                     percent,
+                    trickle: policy.country_trickle,
                     name: LimitName::CountryUnanswered,
                 },
             ]);
@@ -261,9 +282,7 @@ fn limit(counted: Counted, most: usize, window: u64, name: LimitName) -> Limit {
 /// The limit that lasts longest.
 pub fn judge(charges: &Charges, logs: &Logs, now: Timestamp) -> Result<(), Over> {
     let limits = charges.limits.iter().map(|limit| limit.judge(logs.get(&limit.counted), now));
-    let ratios = charges.ratios.iter().map(|ratio| {
-        ratio.judge(logs.get(&ratio.sent), logs.get(&ratio.right), charges.answered_within, now)
-    });
+    let ratios = charges.ratios.iter().map(|ratio| ratio.judge(logs, charges.answered_within, now));
     match limits.chain(ratios).flatten().max_by_key(|over| over.retry) {
         None => Ok(()),
         Some(over) => Err(over),
@@ -286,23 +305,22 @@ impl Limit {
 }
 
 impl Ratio {
-    fn judge(
-        self,
-        sent: Option<&Log>,
-        right: Option<&Log>,
-        answered_within: u64,
-        now: Timestamp,
-    ) -> Option<Over> {
+    fn judge(self, logs: &Logs, answered_within: u64, now: Timestamp) -> Option<Over> {
         let begun = now.minus(DAY);
+        let sent = logs.get(&self.sent)?;
         // Whoever was sent a code just now may still type it.
         let had_time = |at: &&Timestamp| at.plus(answered_within) <= now && **at > begun;
-        let sent: Vec<_> = sent?.iter().filter(had_time).collect();
-        let right = right.map_or(0, |log| log.iter().filter(|at| **at > begun).count());
-        let enough = right.saturating_mul(100) >= sent.len().saturating_mul(self.percent);
-        // When this one is a day old, there are fewer than are looked at.
-        let blocking =
-            sent.len().checked_sub(self.from.max(1)).and_then(|index| sent.get(index))?;
-        (!enough).then(|| Over { limit: self.name, retry: blocking.plus(DAY).since(now) })
+        let in_the_day = |counted| {
+            let log: Option<&Log> = logs.get(counted);
+            log.map_or(0, |log| log.iter().filter(|at| **at > begun).count())
+        };
+        let left = sent.iter().filter(had_time).count().saturating_sub(in_the_day(&self.failed));
+        let enough =
+            in_the_day(&self.right).saturating_mul(100) >= left.saturating_mul(self.percent);
+        if left < self.from.max(1) || enough {
+            return None;
+        }
+        limit(self.sent, self.trickle, HOUR, self.name).judge(Some(sent), now)
     }
 }
 

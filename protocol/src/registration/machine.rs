@@ -62,13 +62,17 @@ pub struct Policy {
     pub phone_sends_per_hour: usize,
     /// Most codes sent to telephone numbers in a day.
     pub phone_sends_per_day: usize,
-    /// From so many codes on that went to a range in a day, [`answered_percent`](Self::answered_percent) of them have
-    /// to have been right, or no more go there.
+    /// From so many codes on that left for a range in a day, [`answered_percent`](Self::answered_percent) of them have
+    /// to have been right, or only [`range_trickle`](Self::range_trickle) go there.
     pub range_unanswered: usize,
     /// The same for a calling code.
     pub country_unanswered: usize,
     /// How many in a hundred have to be right.
     pub answered_percent: usize,
+    /// Codes in an hour to a range from which too few come back.
+    pub range_trickle: usize,
+    /// The same for a calling code.
+    pub country_trickle: usize,
     /// Most live challenges, and most identifiers and accounts that are counted. At the bound
     /// newcomers are refused: registration fails closed.
     pub max_tracked: usize,
@@ -95,6 +99,8 @@ impl Default for Policy {
             range_unanswered: 8,
             country_unanswered: 50,
             answered_percent: 20,
+            range_trickle: 1,
+            country_trickle: 10,
             max_tracked: 100_000,
         }
     }
@@ -158,6 +164,8 @@ pub struct Dispatch {
     pub identifier: Identifier,
     /// What to send.
     pub code: Code,
+    /// What is to be counted if it does not leave.
+    pub if_failed: Vec<Counted>,
 }
 
 /// A code that was right.
@@ -264,7 +272,8 @@ impl Registrar {
         let answer = challenge.told(id);
         self.by_account.insert(account, id);
         self.challenges.insert(id, challenge);
-        (answer, Dispatch { challenge: id, identifier, code })
+        let if_failed = Place::of(&identifier, &self.keys.pepper).failed();
+        (answer, Dispatch { challenge: id, identifier, code, if_failed })
     }
 
     /// What another code for a live challenge costs.
@@ -308,7 +317,9 @@ impl Registrar {
         live.code_hash = code_hash;
         live.resend_after = now.plus(first_wait.saturating_mul(1 << live.sends.min(16)));
         live.sends = live.sends.saturating_add(1);
-        Ok((live.told(id), Dispatch { challenge: id, identifier, code }))
+        let told = live.told(id);
+        let if_failed = Place::of(&identifier, &self.keys.pepper).failed();
+        Ok((told, Dispatch { challenge: id, identifier, code, if_failed }))
     }
 
     /// Judges an answer. Right or wrong, it is counted before it is compared.

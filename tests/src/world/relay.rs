@@ -344,7 +344,7 @@ impl Relay {
                 }
                 _ => None,
             };
-            let changes = machine::expire(&due, queue, usage, item, seen);
+            let changes = machine::expire(&due, queue, usage, item.map(StoredItem::held), seen);
             self.store.apply(changes);
         }
     }
@@ -353,7 +353,7 @@ impl Relay {
         let Some(queue) = self.store.queues.get(&receive) else { return };
         let usage = self.store.usage(queue.account);
         let item = self.store.items.get(&(receive, seq));
-        let changes = machine::acknowledge(queue, usage, seq, item);
+        let changes = machine::acknowledge(queue, usage, seq, item.map(StoredItem::held));
         self.store.apply(changes);
     }
 }

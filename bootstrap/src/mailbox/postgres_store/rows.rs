@@ -2,7 +2,7 @@
 
 use postgres::Row;
 use protocol::ids::{AccountId, EnvelopeId, QueueId};
-use protocol::mailbox::{Due, DueKind, Kind, Queue, Seen, StoredItem, Usage};
+use protocol::mailbox::{Due, DueKind, Held, Kind, Queue, Seen, StoredItem, Usage};
 use protocol::time::Timestamp;
 
 use super::number;
@@ -13,13 +13,21 @@ use crate::postgres::{Connection, fixed, signed};
 pub(super) const LOCK_QUEUES: &str = "SELECT receive, send, owner_key, deposit_key, account, closes_at, \
     opened_at, last_seq, forgotten_seq, items, bytes \
     FROM queues WHERE receive = ANY($1) ORDER BY receive FOR UPDATE";
-pub(super) const MAKE_USAGES: &str = "INSERT INTO usage SELECT account, 0, 0, 0 \
-    FROM unnest($1::bytea[]) AS account ON CONFLICT DO NOTHING";
-pub(super) const LOCK_USAGES: &str = "SELECT account, queues, items, bytes FROM usage \
-    WHERE account = ANY($1) ORDER BY account FOR UPDATE";
+pub(super) const PEEK_QUEUE: &str = "SELECT receive, send, owner_key, deposit_key, account, closes_at, \
+    opened_at, last_seq, forgotten_seq, items, bytes FROM queues WHERE receive = $1";
+// The first number says what is locked: addresses that are opened (1), counts (2), the schema (3), identifiers (4),
+// the sweep (5).
+pub(super) const LOCK_ADDRESSES: &str =
+    "SELECT pg_advisory_xact_lock(1, key) FROM unnest($1::integer[]) AS key";
+pub(super) const TRY_SWEEP: &str = "SELECT pg_try_advisory_xact_lock(5, 0)";
+/// Makes and locks in one pass: a row that is deleted while it is waited for is made again, in its turn.
+pub(super) const LOCK_USAGES: &str = "INSERT INTO usage SELECT account, 0, 0, 0 \
+    FROM unnest($1::bytea[]) AS account ORDER BY account \
+    ON CONFLICT (account) DO UPDATE SET account = excluded.account \
+    RETURNING account, queues, items, bytes";
 pub(super) const FIND_SEEN: &str = "SELECT s.receive, s.envelope, s.seq, s.at, s.until, s.forget_at \
     FROM seen s JOIN unnest($1::bytea[], $2::bytea[]) AS w (receive, envelope) USING (receive, envelope)";
-pub(super) const FIND_ITEMS: &str = "SELECT i.receive, i.seq, i.envelope, i.deposited_at, i.until, i.body \
+pub(super) const FIND_ITEMS: &str = "SELECT i.receive, i.seq, i.envelope, i.until, octet_length(i.body)::bigint \
     FROM items i JOIN unnest($1::bytea[], $2::bigint[]) AS w (receive, seq) USING (receive, seq)";
 pub(super) const ITEMS: &str = "SELECT receive, seq, envelope, deposited_at, until, body FROM items \
     WHERE receive = $1 AND seq > $2 ORDER BY seq LIMIT $3";
@@ -114,6 +122,12 @@ pub(super) fn item(row: &Row) -> Result<(u64, StoredItem), StoreError> {
         body: row.get::<_, Vec<u8>>(5).into(),
     };
     Ok((number(row, 1), item))
+}
+
+pub(super) fn held(row: &Row) -> Result<(QueueId, u64, Held), StoreError> {
+    let held =
+        Held { envelope: EnvelopeId(fixed(row, 2)?), until: time(row, 3), length: number(row, 4) };
+    Ok((queue_id(row, 0)?, number(row, 1), held))
 }
 
 pub(super) fn seen(row: &Row) -> Result<(QueueId, EnvelopeId, Seen), StoreError> {

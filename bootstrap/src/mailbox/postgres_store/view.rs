@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::ids::{AccountId, EnvelopeId, QueueId};
-use protocol::mailbox::{Change, Due, Queue, Seen, StoredItem, Usage};
+use protocol::mailbox::{Change, Due, Held, Queue, Seen, StoredItem, Usage};
 
 /// What was read, and whether it is to be written.
 type Read<K, T> = BTreeMap<K, (Option<T>, bool)>;
@@ -13,7 +13,9 @@ pub(super) struct View {
     queues: Read<QueueId, Queue>,
     receives: BTreeMap<QueueId, Option<QueueId>>,
     usages: Read<AccountId, Usage>,
-    items: Read<(QueueId, u64), StoredItem>,
+    items: BTreeMap<(QueueId, u64), Option<Held>>,
+    /// Items that are to be written, or deleted.
+    written: BTreeMap<(QueueId, u64), Option<StoredItem>>,
     seen: Read<(QueueId, EnvelopeId), Seen>,
     /// Positions whose deposit is forgotten, whatever it was.
     forgotten: Vec<(QueueId, u64)>,
@@ -77,12 +79,12 @@ impl View {
         unused.map(|(account, _)| *account).collect()
     }
 
-    pub(super) fn item(&self, receive: QueueId, seq: u64) -> Option<Option<&StoredItem>> {
-        self.items.get(&(receive, seq)).map(|(item, _)| item.as_ref())
+    pub(super) fn held(&self, receive: QueueId, seq: u64) -> Option<Option<Held>> {
+        self.items.get(&(receive, seq)).copied()
     }
 
-    pub(super) fn read_item(&mut self, receive: QueueId, seq: u64, item: Option<StoredItem>) {
-        self.items.insert((receive, seq), (item, false));
+    pub(super) fn read_item(&mut self, receive: QueueId, seq: u64, held: Option<Held>) {
+        self.items.insert((receive, seq), held);
     }
 
     pub(super) fn seen(&self, receive: QueueId, envelope: EnvelopeId) -> Option<Option<Seen>> {
@@ -117,10 +119,12 @@ impl View {
                 self.usages.insert(*account, (Some(*usage), true));
             }
             Change::PutItem { receive, seq, item } => {
-                self.items.insert((*receive, *seq), (Some(item.clone()), true));
+                self.items.insert((*receive, *seq), Some(item.held()));
+                self.written.insert((*receive, *seq), Some(item.clone()));
             }
             Change::DeleteItem { receive, seq } => {
-                self.items.insert((*receive, *seq), (None, true));
+                self.items.insert((*receive, *seq), None);
+                self.written.insert((*receive, *seq), None);
             }
             Change::PutSeen { receive, envelope, seen } => {
                 self.seen.insert((*receive, *envelope), (Some(*seen), true));
@@ -147,7 +151,7 @@ impl View {
         Changes {
             queues: queues.collect(),
             usages: usages.map(|(account, usage)| (account, usage.unwrap_or_default())).collect(),
-            items: written(&mut self.items),
+            items: std::mem::take(&mut self.written).into_iter().collect(),
             forgotten: std::mem::take(&mut self.forgotten),
             seen: written(&mut self.seen),
             due: std::mem::take(&mut self.due),

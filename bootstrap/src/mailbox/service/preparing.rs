@@ -1,7 +1,8 @@
 //! What a group of inputs will look at, told to the store before the first decision.
 
+use libp2p::PeerId;
 use protocol::ids::{EnvelopeId, QueueId};
-use protocol::mailbox::wire::{MAX_ATTACH, MAX_ITEMS, MailboxRequest};
+use protocol::mailbox::wire::{MAX_ITEMS, MailboxRequest};
 
 use super::Service;
 use crate::error::StoreError;
@@ -17,18 +18,18 @@ impl<S: MailboxStore> Service<S> {
         let mut wanted = Wanted::default();
         for input in inputs {
             match input {
-                Input::Request { peer, request, .. } => {
-                    self.wants(peer, request, &mut wanted);
+                Input::Request { peer, request, .. } => self.wants(peer, request, &mut wanted),
+                Input::Pushed { peer, ticket, acknowledged } => {
+                    wanted.ends(self.subscribers.in_flight(peer, *ticket, acknowledged));
                 }
-                Input::Pushed { acknowledged, .. } => wanted.acknowledged(acknowledged),
                 Input::Erase(..) | Input::Stored(_) | Input::Gone(_) | Input::Tick => {}
             }
         }
         self.store.prepare(wanted)
     }
 
-    /// What is over its bounds is refused before anything is looked at.
-    fn wants(&self, peer: &libp2p::PeerId, request: &MailboxRequest, wanted: &mut Wanted) {
+    /// What only looks is not in it, and what is over its bounds is refused before anything is looked at.
+    fn wants(&self, peer: &PeerId, request: &MailboxRequest, wanted: &mut Wanted) {
         match request {
             MailboxRequest::Open { queue, .. } => {
                 if !self.parts.admission.is_admitted(peer, self.parts.clock.now()) {
@@ -39,17 +40,11 @@ impl<S: MailboxStore> Service<S> {
                 wanted.sends.push(queue.send);
                 wanted.accounts.extend(peer::account_of(peer));
             }
-            MailboxRequest::Close { claim } | MailboxRequest::State { claim } => {
-                wanted.receives.push(claim.receive);
-            }
-            MailboxRequest::Attach { claims } => {
-                wanted.receives.extend(claims.iter().take(MAX_ATTACH).map(|claim| claim.receive));
-            }
+            MailboxRequest::Close { claim } => wanted.receives.push(claim.receive),
             MailboxRequest::Acknowledge { items } => {
                 let own =
                     |(receive, _): &&(QueueId, u64)| self.subscribers.is_attached(peer, *receive);
-                let items: Vec<_> = items.iter().take(MAX_ITEMS).filter(own).copied().collect();
-                wanted.acknowledged(&items);
+                wanted.ends(items.iter().take(MAX_ITEMS).filter(own).copied().collect());
             }
             MailboxRequest::Deposit { deposits } => {
                 for deposit in deposits.iter().take(MAX_ITEMS) {
@@ -57,30 +52,19 @@ impl<S: MailboxStore> Service<S> {
                     wanted.deposits.push((deposit.send, EnvelopeId::of(&deposit.body)));
                 }
             }
-            MailboxRequest::Bundle { send, .. } => wanted.sends.push(*send),
-            MailboxRequest::Hello | MailboxRequest::Fetch { .. } | MailboxRequest::Push { .. } => {}
+            MailboxRequest::Hello
+            | MailboxRequest::Attach { .. }
+            | MailboxRequest::State { .. }
+            | MailboxRequest::Bundle { .. }
+            | MailboxRequest::Fetch { .. }
+            | MailboxRequest::Push { .. } => {}
         }
-    }
-
-    /// Does something whose queues nobody knows beforehand: between two flushes, so that what it looks at is asked for at
-    /// once as well.
-    pub(super) fn apart(
-        &mut self,
-        work: impl FnOnce(&mut Self) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        if !self.store.prepares() {
-            return work(self);
-        }
-        self.settle()?;
-        work(self)?;
-        self.settle()
     }
 }
 
 impl Wanted {
-    fn acknowledged(&mut self, items: &[(QueueId, u64)]) {
-        let items = items.iter().take(MAX_ITEMS);
-        self.receives.extend(items.clone().map(|(receive, _)| *receive));
-        self.items.extend(items.copied());
+    fn ends(&mut self, items: Vec<(QueueId, u64)>) {
+        self.receives.extend(items.iter().map(|(receive, _)| *receive));
+        self.items.extend(items);
     }
 }

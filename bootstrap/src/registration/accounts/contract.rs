@@ -51,8 +51,8 @@ pub(crate) fn holds(store: &dyn AccountStore) {
     assert_eq!(holder(store, MAIL), Some(ben));
 
     // Who was displaced leaves the identifier to whoever has it, when erased too.
-    assert!(store.erase(ada).expect("erased"));
-    assert!(!store.erase(ada).expect("nothing to erase"));
+    assert!(store.erase(ada, false).expect("erased"));
+    assert!(!store.erase(ada, true).expect("nothing to erase"));
     assert_eq!((holder(store, MAIL), standing(store, ada)), (Some(ben), None));
 
     // A suspension does not free the identifier.
@@ -79,8 +79,10 @@ pub(crate) fn holds(store: &dyn AccountStore) {
     assert_eq!((of(seen.own), of(seen.holder)), (Some(eve), Some(ben)));
     assert_eq!(holder(store, MAIL), Some(ben));
 
-    // Erasing frees the identifier.
-    assert!(store.erase(ben).expect("erased"));
+    // Erasing frees the identifier; a suspension is erased only by whoever may.
+    assert!(!store.erase(ben, false).expect("not this one"));
+    assert_eq!((holder(store, MAIL), standing(store, ben)), (Some(ben), Some(Standing::Suspended)));
+    assert!(store.erase(ben, true).expect("erased"));
     assert_eq!(holder(store, MAIL), None);
 
     // Pages are in the order of keys, and lead from one to the next.

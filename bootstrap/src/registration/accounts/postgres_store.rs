@@ -56,7 +56,7 @@ fn known(
 ) -> Result<Known, StoreError> {
     let own = account.0.as_slice();
     connection.execute(
-        "SELECT pg_advisory_xact_lock(hashtextextended(encode($1, 'hex'), 0))",
+        "SELECT pg_advisory_xact_lock(4, hashtext(encode($1, 'hex')))",
         &[&identifier.as_ref().map_or(own, |identifier| identifier.0.as_slice())],
     )?;
     let wanted = identifier.as_ref().map(|identifier| identifier.0.as_slice());
@@ -129,6 +129,7 @@ impl AccountStore for PostgresAccounts {
         rows.first().map(account_of).transpose()
     }
 
+    #[cfg(test)]
     fn holder(&self, identifier: IdentifierHash) -> Result<Option<Account>, StoreError> {
         let rows = self.connection().query(
             select!("WHERE identifier = $1 AND standing <> 2"),
@@ -176,11 +177,13 @@ impl AccountStore for PostgresAccounts {
         }
     }
 
-    fn erase(&self, account: AccountId) -> Result<bool, StoreError> {
-        let sql = "DELETE FROM accounts WHERE account = $1";
+    fn erase(&self, account: AccountId, suspended_too: bool) -> Result<bool, StoreError> {
+        let sql = "DELETE FROM accounts WHERE account = $1 AND ($2 OR standing <> 1)";
         let mut connection = self.connection();
-        let there = connection.execute(sql, &[&account.0.as_slice()])? > 0;
-        siblings::say_account(&mut connection, self.own, account)?;
+        let there = connection.execute(sql, &[&account.0.as_slice(), &suspended_too])? > 0;
+        if there {
+            siblings::say_account(&mut connection, self.own, account)?;
+        }
         Ok(there)
     }
 }

@@ -9,7 +9,7 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use protocol::ids::AccountId;
-use protocol::registration::{Account, IdentifierHash, Known};
+use protocol::registration::{Account, IdentifierHash, Known, Standing};
 use protocol::wire;
 use sled::Transactional;
 use sled::transaction::{ConflictableTransactionError, TransactionError};
@@ -125,6 +125,7 @@ impl AccountStore for SledAccounts {
         bytes.map(|bytes| self.decoded(&bytes)).transpose()
     }
 
+    #[cfg(test)]
     fn holder(&self, identifier: IdentifierHash) -> Result<Option<Account>, StoreError> {
         match self.held_by(identifier)? {
             Some(holder) => self.account(holder),
@@ -146,7 +147,8 @@ impl AccountStore for SledAccounts {
         decision: Decision<'_>,
     ) -> Result<(), StoreError> {
         let _alone = self.alone();
-        let holder = identifier.map(|identifier| self.holder(identifier)).transpose()?.flatten();
+        let held_by = identifier.map(|identifier| self.held_by(identifier)).transpose()?.flatten();
+        let holder = held_by.map(|holder| self.account(holder)).transpose()?.flatten();
         let kept = decision(Known { own: self.account(account)?, holder });
         if kept.is_empty() {
             return Ok(());
@@ -167,9 +169,10 @@ impl AccountStore for SledAccounts {
         self.write(&rows, &freed)
     }
 
-    fn erase(&self, account: AccountId) -> Result<bool, StoreError> {
+    fn erase(&self, account: AccountId, suspended_too: bool) -> Result<bool, StoreError> {
         let _alone = self.alone();
-        if self.account(account)?.is_none() {
+        let known = self.account(account)?;
+        if known.is_none_or(|known| known.standing == Standing::Suspended && !suspended_too) {
             return Ok(false);
         }
         let handed = self.handed(account, None)?;
@@ -182,7 +185,6 @@ impl AccountStore for SledAccounts {
 mod tests {
     use super::super::contract;
     use super::*;
-    use protocol::registration::Standing;
     use protocol::time::Timestamp;
 
     fn open(dir: &tempfile::TempDir) -> SledAccounts {

@@ -15,6 +15,7 @@ pub(crate) trait AccountStore: std::fmt::Debug + Send + Sync + 'static {
     /// The account with this key.
     fn account(&self, account: AccountId) -> Result<Option<Account>, StoreError>;
     /// Whom this identifier admits.
+    #[cfg(test)]
     fn holder(&self, identifier: IdentifierHash) -> Result<Option<Account>, StoreError>;
     /// Accounts behind `after` in the order of their keys, at most `max`.
     fn page(&self, after: Option<AccountId>, max: usize) -> Result<Vec<Account>, StoreError>;
@@ -26,6 +27,6 @@ pub(crate) trait AccountStore: std::fmt::Debug + Send + Sync + 'static {
         identifier: Option<IdentifierHash>,
         decision: Decision<'_>,
     ) -> Result<(), StoreError>;
-    /// Forgets an account, durably; whether there was one.
-    fn erase(&self, account: AccountId) -> Result<bool, StoreError>;
+    /// Forgets an account, durably, one that is suspended only if `suspended_too`; whether it did.
+    fn erase(&self, account: AccountId, suspended_too: bool) -> Result<bool, StoreError>;
 }

@@ -53,8 +53,10 @@ impl AccountStore for OneAccount {
         Ok(())
     }
 
-    fn erase(&self, _: AccountId) -> Result<bool, StoreError> {
-        Ok(self.0.lock().expect("a lock").take().is_some())
+    fn erase(&self, _: AccountId, suspended_too: bool) -> Result<bool, StoreError> {
+        let mut account = self.0.lock().expect("a lock");
+        let goes = |known: &mut Account| known.standing != Standing::Suspended || suspended_too;
+        Ok(account.take_if(goes).is_some())
     }
 }
 
@@ -141,7 +143,7 @@ async fn a_suspension_disconnects_and_neither_renewing_nor_registering_again_end
         assert_eq!((who, done.send(())), (account, Ok(())));
     };
     let (erased, ()) = tokio::join!(accounts.erase(account, false), queues);
-    assert!(erased.expect("erased"));
+    assert_eq!(erased.expect("erased"), Erased::Suspended);
     assert_eq!(told(&mut service).await, RegisterResponse::Standing(Told::Suspended));
 
     accounts.suspend(account, false).await.expect("restored");

@@ -107,7 +107,8 @@ impl Shelf {
     fn acknowledge(&mut self, receive: QueueId, seq: u64) {
         if let Some(queue) = self.queues.get(&receive) {
             let item = self.items.get(&(receive, seq));
-            let changes = acknowledge(queue, self.usage(queue.account), seq, item);
+            let changes =
+                acknowledge(queue, self.usage(queue.account), seq, item.map(StoredItem::held));
             self.apply(changes);
         }
     }
@@ -131,7 +132,7 @@ impl Shelf {
                 }
                 DueKind::Queue => (None, None),
             };
-            let changes = expire(&due, queue, usage, item, seen);
+            let changes = expire(&due, queue, usage, item.map(StoredItem::held), seen);
             self.apply(changes);
         }
     }

@@ -347,36 +347,60 @@ fn sent_while_answered(policy: &Policy, codes: usize, every: Option<usize>) -> u
 }
 
 #[test]
-fn a_country_from_which_too_few_codes_come_back_is_closed_until_they_are_forgotten() {
-    let policy = Policy { country_unanswered: 10, answered_percent: 20, ..Policy::default() };
-    assert_eq!(sent_while_answered(&policy, 24, None), 10, "nobody types");
-    assert_eq!(sent_while_answered(&policy, 24, Some(20)), 10, "one of twenty types");
+fn a_country_from_which_too_few_codes_come_back_gets_a_trickle_until_more_do() {
+    let policy = Policy {
+        country_unanswered: 10,
+        country_trickle: 1,
+        answered_percent: 20,
+        ..Policy::default()
+    };
+    // Three an hour are asked for, one an hour is sent from the tenth on.
+    assert_eq!(sent_while_answered(&policy, 24, None), 14, "nobody types");
+    assert_eq!(sent_while_answered(&policy, 24, Some(20)), 14, "one of twenty types");
     assert_eq!(sent_while_answered(&policy, 24, Some(5)), 24, "one of five types");
 
     let mut w = World::with(Policy { country_unanswered: 3, ..policy });
-    for (nth, number) in spread(3).enumerate() {
-        w.challenge(&person(1 + u8::try_from(nth).unwrap()), &number).unwrap();
+    let numbers: Vec<_> = spread(9).collect();
+    let ask = |w: &mut World, nth: usize| {
+        w.challenge(&person(1 + u8::try_from(nth).unwrap()), &numbers[nth])
+    };
+    for nth in 0..3 {
+        ask(&mut w, nth).unwrap();
     }
-    let fourth = spread(4).last().unwrap();
-    assert!(w.challenge(&person(9), &fourth).is_ok(), "they may still type");
+    assert!(ask(&mut w, 3).is_ok(), "they may still type");
     w.now = w.now.plus(11 * MINUTE);
-    let fifth = spread(5).last().unwrap();
-    let refused = w.challenge(&person(10), &fifth).unwrap_err();
-    let wait = DAY - 11 * MINUTE;
-    assert_eq!(refused, RegisterRefusal::TooSoon { retry_ms: u32::try_from(wait).unwrap() });
-    assert!(w.challenge(&person(10), "+436641234567").is_ok(), "another country");
-    w.now = w.now.plus(wait);
-    assert!(w.challenge(&person(11), &fifth).is_ok());
+    let refused = ask(&mut w, 4).unwrap_err();
+    assert_eq!(refused, RegisterRefusal::TooSoon { retry_ms: 49 * 60_000 }, "one an hour");
+    assert!(w.challenge(&person(100), "+436641234567").is_ok(), "another country");
+    w.now = w.now.plus(49 * MINUTE);
+    // Somebody honest comes through, types, and it is open again.
+    let (told, sent) = ask(&mut w, 4).expect("the trickle");
+    w.verify(&person(5), &told, sent.code.digits()).unwrap();
+    assert!(ask(&mut w, 5).is_ok());
 }
 
 #[test]
-fn a_range_from_which_too_few_codes_come_back_is_closed_alone() {
+fn codes_that_did_not_leave_are_not_held_against_anybody() {
+    let policy = Policy { country_unanswered: 3, country_trickle: 1, ..Policy::default() };
+    let mut w = World::with(policy);
+    for (nth, number) in spread(9).enumerate() {
+        let (_, sent) = w.challenge(&person(1 + u8::try_from(nth).unwrap()), &number).unwrap();
+        w.counts.add(&sent.if_failed, w.now);
+        w.now = w.now.plus(11 * MINUTE);
+    }
+}
+
+#[test]
+fn a_range_from_which_too_few_codes_come_back_is_slow_alone() {
     let mut w = World::with(Policy { range_unanswered: 2, ..Policy::default() });
     assert!(w.challenge(&person(1), "+4915123456781").is_ok());
     assert!(w.challenge(&person(2), "+4915123456782").is_ok());
     w.now = w.now.plus(11 * MINUTE);
     assert!(w.challenge(&person(3), "+4915123456783").is_err());
     assert!(w.challenge(&person(3), "+4915123466783").is_ok());
+    w.now = w.now.plus(HOUR);
+    assert!(w.challenge(&person(4), "+4915123456783").is_ok(), "one an hour");
+    assert!(w.challenge(&person(5), "+4915123456784").is_err());
 }
 
 #[test]
