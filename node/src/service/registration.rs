@@ -136,6 +136,8 @@ pub(super) fn start(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
     if let Some(record) = get(ctx)? {
         if record.is_admitted() {
             renewal::resume(ctx, &record);
+        } else if record.stopped().is_some() {
+            renewal::look_again(ctx);
         }
         ctx.net(NetCommand::Homes(vec![record.relay]));
     }
@@ -176,7 +178,8 @@ pub fn credential(ctx: &Ctx<'_>, relay: RelayId) -> Result<Option<String>, Store
     Ok(record.and_then(|record| record.credential().map(str::to_owned)))
 }
 
-/// Forgets the registration here. The relay's own record ends with its credential.
+/// Forgets the registration here, and a code that was asked for at the same relay. The relay's own record ends when
+/// nobody has renewed it for long.
 ///
 /// # Errors
 /// [`StoreError`] when the store cannot be written.
@@ -184,7 +187,11 @@ pub fn forget(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
     let left = relay(ctx)?;
     let key = key(ctx);
     ctx.delete(key);
-    challenge::forget(ctx);
+    let elsewhere =
+        |next: RegistrationRecord| left.as_ref().is_some_and(|left| left.relay != next.relay.relay);
+    if !challenge::next(ctx)?.is_some_and(elsewhere) {
+        challenge::forget(ctx);
+    }
     ctx.state.relays.clear();
     ctx.state.renew_at = None;
     ctx.net(NetCommand::Homes(Vec::new()));

@@ -14,16 +14,21 @@ pub(crate) fn registration(ctx: &Ctx<'_>) -> Result<dto::Registration, StoreErro
     let next = service::next(ctx)?;
     let stop = held.as_ref().and_then(RegistrationRecord::stopped);
     let state = match (&held, &next) {
-        _ if stop == Some(Stop::Suspended) => RegistrationState::Suspended,
-        _ if stop.is_some() => RegistrationState::Displaced,
         (Some(held), _) if held.is_admitted() && ctx.now < held.expires_at => {
             RegistrationState::Registered
         }
-        (Some(_), _) => RegistrationState::Expired,
+        // A code that is waited for is what to do next, whatever was before.
+        (Some(held), Some(_)) if !held.is_admitted() => RegistrationState::Challenged,
         (None, Some(_)) => RegistrationState::Challenged,
+        _ if stop == Some(Stop::Suspended) => RegistrationState::Suspended,
+        _ if stop.is_some() => RegistrationState::Displaced,
+        (Some(_), _) => RegistrationState::Expired,
         (None, None) => RegistrationState::None,
     };
-    let record = held.as_ref().or(next.as_ref());
+    let record = match state {
+        RegistrationState::Challenged => next.as_ref(),
+        _ => held.as_ref().or(next.as_ref()),
+    };
     Ok(dto::Registration {
         state,
         relay: record.map(|record| dto::RelaySummary {

@@ -90,8 +90,8 @@ const REGISTERED = {
   suspended: ['bad', 'registration/suspended', 'registration/suspended_text'],
   displaced: ['warn', 'registration/displaced', 'registration/displaced_text'],
 };
-/** States in which the relay has an account of ours. */
-const THERE = new Set(['registered', 'suspended', 'displaced']);
+/** States in which the relay may have an account of ours. */
+const THERE = new Set(['registered', 'expired', 'suspended', 'displaced']);
 
 function RegistrationBlock() {
   const [leaving, leave] = useState(false);

@@ -192,7 +192,11 @@ fn on_refused(
             let challenge = Some(Pending { challenged });
             ctx.put(key, &RegistrationRecord { challenge, ..record })?;
         }
-        RegisterRefusal::WrongCode { .. } | RegisterRefusal::NoChallenge => forget(ctx),
+        // A code that was right is used up, whatever came of it.
+        RegisterRefusal::WrongCode { .. }
+        | RegisterRefusal::NoChallenge
+        | RegisterRefusal::Suspended
+        | RegisterRefusal::Unavailable => forget(ctx),
         _ => return Ok(()),
     }
     ctx.emit(Event::RegistrationChanged);

@@ -53,8 +53,21 @@ pub enum RegistrationError {
         retry_ms: u32,
     },
     /// The operator does not serve this account, or that address.
-    #[error("The relay's operator has suspended this account. Ask them, or use another relay.")]
+    #[error(
+        "The relay's operator has suspended this account, or one with this address. Ask them, or use another relay."
+    )]
     Suspended,
+    /// Its queues are erased, and it is not.
+    #[error(
+        "What waited for you there is deleted. The account is suspended, so the relay keeps its key and a hash of its \
+         address; only its operator can erase those."
+    )]
+    KeptSuspended,
+    /// It was asked to erase, and did not say that it had.
+    #[error(
+        "The relay did not answer in time. It may have erased your account; try again, which does no harm."
+    )]
+    ErasureUnsure,
     /// The relay could not send it.
     #[error("The relay could not send the code. Check the address, or try again later.")]
     SendFailed,
@@ -80,6 +93,8 @@ impl Refusal for RegistrationError {
             Self::TooSoon { .. } => "too_soon",
             Self::SendFailed => "send_failed",
             Self::Suspended => "suspended",
+            Self::KeptSuspended => "kept_suspended",
+            Self::ErasureUnsure => "erasure_unsure",
             Self::Refused => "relay_refused",
         }
     }
@@ -89,7 +104,8 @@ impl Refusal for RegistrationError {
             Self::RelayUnreachable | Self::Unexpected | Self::SendFailed | Self::Refused => {
                 ErrorKind::Unavailable
             }
-            Self::Suspended => ErrorKind::Forbidden,
+            Self::Suspended | Self::KeptSuspended => ErrorKind::Forbidden,
+            Self::ErasureUnsure => ErrorKind::Unavailable,
             Self::TooSoon { retry_ms } => {
                 ErrorKind::TooMany { retry_after_seconds: u64::from(retry_ms.div_ceil(1000)) }
             }

@@ -4,7 +4,7 @@ use protocol::ids::RelayId;
 use protocol::registration::wire::{RegisterRefusal, RegisterRequest, RegisterResponse};
 use protocol::time::{DAY, HOUR, Timestamp};
 
-use super::standing::stopped;
+use super::standing::{self, stopped};
 use super::{Admission, RegistrationRecord, Stop, get, on_admitted, put};
 use crate::engine::{Ctx, Event};
 use crate::net::NetFailure;
@@ -26,6 +26,11 @@ pub(super) fn plan(ctx: &mut Ctx<'_>, record: &RegistrationRecord) {
 /// Plans the renewal of a credential that was there at the start.
 pub(super) fn resume(ctx: &mut Ctx<'_>, record: &RegistrationRecord) {
     ctx.state.renew_at = Some(due(record).max(ctx.now));
+}
+
+/// Plans the next question to a relay that does not serve us.
+pub(super) fn look_again(ctx: &mut Ctx<'_>) {
+    ctx.state.renew_at = Some(ctx.now.plus(RETRY));
 }
 
 fn due(record: &RegistrationRecord) -> Timestamp {
@@ -50,6 +55,10 @@ pub(in crate::service) fn on_not_admitted(
 pub(in crate::service) fn on_time(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
     if ctx.state.renew_at.is_none_or(|at| ctx.now < at) {
         return Ok(());
+    }
+    if let Some(relay) = get(ctx)?.filter(|record| record.stopped().is_some()) {
+        look_again(ctx);
+        return standing::ask(ctx, relay.relay.relay);
     }
     let held = get(ctx)?.and_then(|record| match record.admission {
         Admission::Held(credential) => Some((record.relay, credential)),

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Admission, RegistrationError, RegistrationRecord, Reply, forget, get, on_admitted,
-    on_not_admitted, put,
+    on_not_admitted, put, renewal,
 };
 use crate::engine::{Ctx, Event};
+use crate::net::NetFailure;
 use crate::service::error::{NotFound, ServiceError};
 use crate::store::StoreError;
 
@@ -32,7 +33,7 @@ impl Stop {
     }
 }
 
-/// Asks the relay that admitted us how it stands to us now.
+/// Asks the relay that admitted us how it stands to us now; while it does not serve us, again every hour.
 pub(super) fn ask(ctx: &mut Ctx<'_>, relay: RelayId) -> Result<(), StoreError> {
     let may_be_served = move |record: &RegistrationRecord| {
         record.relay.relay == relay && (record.is_admitted() || record.stopped().is_some())
@@ -73,11 +74,12 @@ pub(super) fn stopped(
         return Ok(());
     };
     if record.stopped() == Some(stop) {
+        renewal::look_again(ctx);
         return Ok(());
     }
     tracing::warn!(relay = %record.relay.relay.short(), ?stop, "the relay does not serve this node");
     let admission = Admission::Stopped(credential.clone(), stop);
-    ctx.state.renew_at = None;
+    renewal::look_again(ctx);
     put(ctx, &RegistrationRecord { admission, ..record })?;
     ctx.emit(Event::RegistrationChanged);
     Ok(())
@@ -103,8 +105,15 @@ pub fn erase(ctx: &mut Ctx<'_>, reply: Reply) -> Result<(), StoreError> {
                 }
                 Ok(())
             }
+            Ok(RegisterResponse::Refused(RegisterRefusal::Suspended)) => {
+                Err(ServiceError::from(RegistrationError::KeptSuspended))
+            }
             Ok(RegisterResponse::Refused(refusal)) => {
                 Err(ServiceError::from(RegistrationError::from(refusal)))
+            }
+            // It was asked, and may have done it: asking again does no harm.
+            Err(NetFailure::TimedOut | NetFailure::ConnectionLost) => {
+                Err(ServiceError::from(RegistrationError::ErasureUnsure))
             }
             Ok(_) => Err(ServiceError::from(RegistrationError::Unexpected)),
             Err(_) => Err(ServiceError::from(RegistrationError::RelayUnreachable)),
