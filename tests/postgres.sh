@@ -26,7 +26,7 @@ cleanup() {
 trap cleanup EXIT
 
 cd /
-"${as_server[@]}" "$bin/initdb" -D "$place/data" -U postgres --auth=trust --no-sync >"$place/initdb.log" 2>&1 \
+"${as_server[@]}" "$bin/initdb" -D "$place/data" -U postgres --auth=trust --no-sync --locale=C --encoding=UTF8 >"$place/initdb.log" 2>&1 \
   || { cat "$place/initdb.log" >&2; exit 1; }
 "${as_server[@]}" "$bin/postgres" -D "$place/data" -k "$place" -c listen_addresses= -c max_connections=400 \
   >"$place/log" 2>&1 &
