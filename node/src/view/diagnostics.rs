@@ -66,10 +66,15 @@ pub(crate) fn diagnostics(ctx: &Ctx<'_>) -> Result<Diagnostics, StoreError> {
                 Reservation::Active => {
                     (CheckState::Ok, "People behind other routers can connect.", None)
                 }
-                _ => (
+                _ if registered == RegistrationState::Registered => (
                     CheckState::Warn,
                     "The relay does not forward connections yet.",
                     Some("Messages still arrive, through the relay's mailbox."),
+                ),
+                _ => (
+                    CheckState::Warn,
+                    "The relay forwards connections for those only who are registered there.",
+                    None,
                 ),
             },
         ));

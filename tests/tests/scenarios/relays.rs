@@ -339,6 +339,21 @@ fn whose_address_another_key_proved_is_told_and_takes_it_back_with_a_code() {
 }
 
 #[test]
+fn who_was_erased_by_the_operator_knows_it_with_the_next_connection() {
+    let mut w = World::seeded(14);
+    let ada = w.registered("ada");
+    // Renewed just now: that is no reason to wait.
+    stop_serving(&mut w, ada, Some(Told::Suspended));
+    stop_serving(&mut w, ada, None);
+    assert_eq!(registered_at(&mut w, ada), Some(w.relay.home.relay));
+    w.relay.lose_everything();
+    w.cut_relay(ada);
+    w.heal(ada);
+    w.settle();
+    assert!(has_ended(&mut w, ada), "nobody told her");
+}
+
+#[test]
 fn who_leaves_a_relay_keeps_the_code_that_another_one_sent() {
     let mut w = World::seeded(13);
     let ada = w.registered("ada");

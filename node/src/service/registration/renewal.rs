@@ -28,6 +28,11 @@ pub(super) fn resume(ctx: &mut Ctx<'_>, record: &RegistrationRecord) {
     ctx.state.renew_at = Some(due(record).max(ctx.now));
 }
 
+/// Plans a renewal for now.
+pub(super) fn at_once(ctx: &mut Ctx<'_>) {
+    ctx.state.renew_at = Some(ctx.now);
+}
+
 /// Plans the next question to a relay that does not serve us.
 pub(super) fn look_again(ctx: &mut Ctx<'_>) {
     ctx.state.renew_at = Some(ctx.now.plus(RETRY));

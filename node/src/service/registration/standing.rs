@@ -6,8 +6,7 @@ use protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Admission, RegistrationError, RegistrationRecord, Reply, forget, get, on_admitted,
-    on_not_admitted, put, renewal,
+    Admission, RegistrationError, RegistrationRecord, Reply, forget, get, on_admitted, put, renewal,
 };
 use crate::engine::{Ctx, Event};
 use crate::net::NetFailure;
@@ -54,11 +53,16 @@ fn on_told(ctx: &mut Ctx<'_>, record: RegistrationRecord, told: Told) -> Result<
         (Told::Displaced { at }, _) => stopped(ctx, record, Stop::Displaced(at)),
         // It serves us again.
         (Told::Admitted | Told::Unknown, Admission::Stopped(credential, _)) => {
-            let (relay, admission) = (record.relay.relay, Admission::Held(credential));
+            let admission = Admission::Held(credential);
             on_admitted(ctx, &RegistrationRecord { admission, ..record })?;
-            on_not_admitted(ctx, relay)
+            renewal::at_once(ctx);
+            Ok(())
         }
-        (Told::Unknown, _) => on_not_admitted(ctx, record.relay.relay),
+        // Once for each connection, so that an account that is gone is known at once.
+        (Told::Unknown, _) => {
+            renewal::at_once(ctx);
+            Ok(())
+        }
         (Told::Admitted, _) => Ok(()),
     }
 }
