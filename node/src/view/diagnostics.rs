@@ -59,25 +59,7 @@ pub(crate) fn diagnostics(ctx: &Ctx<'_>) -> Result<Diagnostics, StoreError> {
                 ),
             },
         ));
-        checks.push(check(
-            "reservation",
-            "Reachable through the relay",
-            match relay.reservation {
-                Reservation::Active => {
-                    (CheckState::Ok, "People behind other routers can connect.", None)
-                }
-                _ if registered == RegistrationState::Registered => (
-                    CheckState::Warn,
-                    "The relay does not forward connections yet.",
-                    Some("Messages still arrive, through the relay's mailbox."),
-                ),
-                _ => (
-                    CheckState::Warn,
-                    "The relay forwards connections for those only who are registered there.",
-                    None,
-                ),
-            },
-        ));
+        checks.push(forwarding(relay.reservation, registered));
     }
     checks.push(check(
         "listening",
@@ -124,6 +106,24 @@ fn outbox(ctx: &Ctx<'_>) -> Check {
         },
         fix: None,
     }
+}
+
+/// Whether others can be led here by the relay.
+fn forwarding(reservation: Reservation, registered: RegistrationState) -> Check {
+    let found = match reservation {
+        Reservation::Active => (CheckState::Ok, "People behind other routers can connect.", None),
+        _ if registered == RegistrationState::Registered => (
+            CheckState::Warn,
+            "The relay does not forward connections yet.",
+            Some("Messages still arrive, through the relay's mailbox."),
+        ),
+        _ => (
+            CheckState::Warn,
+            "The relay forwards connections for those only who are registered there.",
+            None,
+        ),
+    };
+    check("reservation", "Reachable through the relay", found)
 }
 
 fn check(id: &str, title: &str, (state, detail, fix): (CheckState, &str, Option<&str>)) -> Check {
