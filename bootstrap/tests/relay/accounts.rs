@@ -1,14 +1,8 @@
 use protocol::mailbox::wire::{DepositRefusal, MailboxRefusal, MailboxResponse};
 use protocol::registration::wire::{RegisterRefusal, RegisterRequest, RegisterResponse, Told};
+use protocol::time::DAY;
 
 use crate::bench::{Bench, Member, Sealed};
-
-async fn told(member: &Member) -> Told {
-    match member.client.register(RegisterRequest::Standing).await {
-        RegisterResponse::Standing(told) => told,
-        other => panic!("{other:?}"),
-    }
-}
 
 /// Proves the address of `person{of}` with this key.
 async fn prove(member: &Member, of: u8) -> RegisterResponse {
@@ -22,7 +16,7 @@ async fn whoever_proves_an_address_with_another_key_ends_the_first_ones_admissio
     let ada = bench.member(1).await;
     assert!(ada.open(1).await == MailboxResponse::Opened);
     assert_eq!(ada.client.reserve(&bench.tcp()).await, Ok(()));
-    assert_eq!(told(&ada).await, Told::Admitted);
+    assert_eq!(ada.standing().await, Told::Admitted);
 
     let eve = Member::connect(2, &bench.tcp()).await;
     assert!(matches!(prove(&eve, 1).await, RegisterResponse::Admitted { .. }));
@@ -30,7 +24,7 @@ async fn whoever_proves_an_address_with_another_key_ends_the_first_ones_admissio
 
     // She comes back and is told; her mail is hers, what is new is not.
     ada.client.dial(&bench.tcp()).await.unwrap();
-    let Told::Displaced { at } = told(&ada).await else { panic!("she is not told") };
+    let Told::Displaced { at } = ada.standing().await else { panic!("she is not told") };
     let renewal = RegisterRequest::Renew { credential: ada.credential.clone() };
     let refusal = RegisterResponse::Refused(RegisterRefusal::Displaced { at });
     assert_eq!(ada.client.register(renewal).await, refusal);
@@ -43,11 +37,11 @@ async fn whoever_proves_an_address_with_another_key_ends_the_first_ones_admissio
     // And what is so is so after a restart.
     let bench = bench.restart().await;
     let ada = Member::connect(1, &bench.tcp()).await;
-    assert_eq!(told(&ada).await, Told::Displaced { at });
+    assert_eq!(ada.standing().await, Told::Displaced { at });
     assert!(matches!(prove(&ada, 1).await, RegisterResponse::Admitted { .. }), "she takes it back");
-    assert_eq!(told(&ada).await, Told::Admitted);
+    assert_eq!(ada.standing().await, Told::Admitted);
     let eve = Member::connect(2, &bench.tcp()).await;
-    assert!(matches!(told(&eve).await, Told::Displaced { .. }));
+    assert!(matches!(eve.standing().await, Told::Displaced { .. }));
 }
 
 #[tokio::test]
@@ -57,7 +51,7 @@ async fn a_person_changes_their_address_and_frees_the_one_before() {
     assert!(matches!(prove(&ada, 9).await, RegisterResponse::Admitted { .. }));
     let ben = Member::connect(2, &bench.tcp()).await;
     assert!(matches!(prove(&ben, 1).await, RegisterResponse::Admitted { .. }));
-    assert_eq!((told(&ada).await, told(&ben).await), (Told::Admitted, Told::Admitted));
+    assert_eq!((ada.standing().await, ben.standing().await), (Told::Admitted, Told::Admitted));
 }
 
 #[tokio::test]
@@ -82,13 +76,37 @@ async fn erasing_leaves_nothing_of_an_account_and_nothing_waits_any_more() {
 
     // Asked again, as by somebody who did not get the answer; and after a restart.
     ada.client.dial(&bench.tcp()).await.unwrap();
-    assert_eq!(told(&ada).await, Told::Unknown);
+    assert_eq!(ada.standing().await, Told::Unknown);
     assert_eq!(ada.client.register(RegisterRequest::Erase).await, RegisterResponse::Erased);
     let bench = bench.restart().await;
     let ada = Member::connect(1, &bench.tcp()).await;
-    assert_eq!(told(&ada).await, Told::Unknown);
+    assert_eq!(ada.standing().await, Told::Unknown);
     let renewal = RegisterRequest::Renew { credential: String::new() };
     let refusal = RegisterResponse::Refused(RegisterRefusal::NotRenewable);
     assert_eq!(ada.client.register(renewal).await, refusal);
     assert_eq!(Sealed::connect(&bench.tcp()).await.waiting(2).await, 1);
+}
+
+#[tokio::test]
+async fn who_renews_no_more_is_forgotten_with_their_queues_and_a_suspension_is_not() {
+    let bench = Bench::with(|config| config.admin = Some(([127, 0, 0, 1], 0).into())).await;
+    let (ada, ben, eve) = (bench.member(1).await, bench.member(2).await, bench.member(3).await);
+    assert!(ada.open(1).await == MailboxResponse::Opened);
+    crate::admin::told(&bench, &["suspend", &ben.account()]).await;
+    // Eve's address is Cleo's from now on.
+    let cleo = Member::connect(4, &bench.tcp()).await;
+    assert!(matches!(prove(&cleo, 3).await, RegisterResponse::Admitted { .. }));
+
+    let there = async |bench: &Bench| {
+        let told = crate::admin::told(bench, &["accounts"]).await;
+        [&ada, &ben, &eve, &cleo].map(|member| told.contains(&member.account()))
+    };
+    bench.pass(30 * DAY);
+    let bench = bench.restart().await;
+    while there(&bench).await[2] {}
+    assert_eq!(there(&bench).await, [true, true, false, true], "displaced for a month");
+    bench.pass(60 * DAY);
+    let bench = bench.restart().await;
+    while there(&bench).await != [false, true, false, false] {}
+    assert_eq!(Sealed::connect(&bench.tcp()).await.attach(1).await, [None], "her queue is closed");
 }

@@ -7,7 +7,7 @@ use protocol::mailbox::wire::{DepositRefusal, MailboxResponse};
 use protocol::registration::wire::{RegisterRefusal, RegisterRequest, RegisterResponse, Told};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::bench::{Bench, Member, Sealed};
+use crate::bench::{Bench, Sealed};
 use crate::client::soon;
 
 async fn bench() -> Bench {
@@ -36,13 +36,6 @@ async fn refused(bench: &Bench, words: &[&str]) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
-async fn standing(member: &Member) -> Told {
-    match member.client.register(RegisterRequest::Standing).await {
-        RegisterResponse::Standing(told) => told,
-        other => panic!("{other:?}"),
-    }
-}
-
 #[tokio::test]
 async fn an_operator_suspends_a_person_by_their_address_and_serves_them_again() {
     let bench = bench().await;
@@ -55,14 +48,14 @@ async fn an_operator_suspends_a_person_by_their_address_and_serves_them_again() 
     assert!(words.contains("standing  suspended"), "{words}");
     ada.client.closed().await;
     ada.client.dial(&bench.tcp()).await.unwrap();
-    assert_eq!(standing(&ada).await, Told::Suspended);
+    assert_eq!(ada.standing().await, Told::Suspended);
     let renew = RegisterRequest::Renew { credential: ada.credential.clone() };
     let answer = ada.client.register(renew.clone()).await;
     assert_eq!(answer, RegisterResponse::Refused(RegisterRefusal::Suspended));
     assert!(ada.client.reserve(&bench.tcp()).await.is_err());
     assert_eq!(sender.deposit(1, b"after").await, Err(DepositRefusal::Full));
 
-    let account = peer_account(&ada);
+    let account = ada.account();
     let words = told(&bench, &["restore", &account]).await;
     assert!(words.contains("standing  good"), "{words}");
     ada.client.closed().await;
@@ -72,18 +65,14 @@ async fn an_operator_suspends_a_person_by_their_address_and_serves_them_again() 
     assert_eq!(Sealed::connect(&bench.tcp()).await.attach(1).await, [Some(2)]);
 }
 
-fn peer_account(member: &Member) -> String {
-    bootstrap::peer::account_of(&member.client.peer).unwrap().to_string()
-}
-
 #[tokio::test]
 async fn an_operator_erases_an_account_only_if_they_mean_it() {
     let bench = bench().await;
     let ada = bench.member(1).await;
     assert!(ada.open(1).await == MailboxResponse::Opened);
     let why = refused(&bench, &["erase", "person1@example.org"]).await;
-    assert!(why.contains("--yes") && why.contains(&peer_account(&ada)), "{why}");
-    assert_eq!(standing(&ada).await, Told::Admitted);
+    assert!(why.contains("--yes") && why.contains(&ada.account()), "{why}");
+    assert_eq!(ada.standing().await, Told::Admitted);
 
     told(&bench, &["erase", "person1@example.org", "--yes"]).await;
     ada.client.closed().await;
@@ -100,7 +89,7 @@ async fn what_the_command_line_says_is_for_people_and_for_programs() {
     let people = [bench.member(1).await, bench.member(2).await];
     let words = told(&bench, &["accounts"]).await;
     assert!(words.contains("2 accounts"), "{words}");
-    assert!(people.iter().all(|member| words.contains(&peer_account(member))), "{words}");
+    assert!(people.iter().all(|member| words.contains(&member.account())), "{words}");
     let words = told(&bench, &["status"]).await;
     assert!(words.contains("Development relay") && words.contains("connections   2"), "{words}");
     let json: serde_json::Value =

@@ -16,7 +16,9 @@ use protocol::mailbox::wire::{
     QueueKind, QueueSpec,
 };
 use protocol::registration::proof as registration;
-use protocol::registration::wire::{Challenged, IdentifierKind, RegisterRequest, RegisterResponse};
+use protocol::registration::wire::{
+    Challenged, IdentifierKind, RegisterRequest, RegisterResponse, Told,
+};
 use protocol::time::Timestamp;
 use tempfile::TempDir;
 
@@ -126,6 +128,19 @@ impl Member {
         let request =
             RegisterRequest::Verify { challenge: told.challenge, code: code.into(), proof };
         self.client.register(request).await
+    }
+
+    /// How the relay stands to them.
+    pub(crate) async fn standing(&self) -> Told {
+        match self.client.register(RegisterRequest::Standing).await {
+            RegisterResponse::Standing(told) => told,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Their account as an operator names it.
+    pub(crate) fn account(&self) -> String {
+        bootstrap::peer::account_of(&self.client.peer).unwrap().to_string()
     }
 
     /// Opens the queue of this number.

@@ -79,3 +79,11 @@ async fn shutting_down_closes_the_store_and_frees_the_ports() {
         let _client = Sealed::connect(&bench.tcp()).await;
     }
 }
+
+#[tokio::test]
+async fn half_a_request_does_not_keep_a_relay_from_stopping() {
+    let bench = Bench::with(|config| config.health = Some(([127, 0, 0, 1], 0).into())).await;
+    let mut stream = tokio::net::TcpStream::connect(bench.relay.health.unwrap()).await.unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x").await.unwrap();
+    soon("the end", bench.relay.shutdown()).await.unwrap();
+}

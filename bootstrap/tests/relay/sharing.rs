@@ -42,7 +42,7 @@ async fn an_address_admits_one_account_whichever_relay_is_asked() {
     assert!(matches!(eve.verify(&challenged, &code).await, RegisterResponse::Admitted { .. }));
     ada.client.closed().await;
     ada.client.dial(&one.tcp()).await.unwrap();
-    assert!(matches!(told(&ada).await, Told::Displaced { .. }));
+    assert!(matches!(ada.standing().await, Told::Displaced { .. }));
 }
 
 /// Two relays on one database, each with a key of its own.
@@ -58,13 +58,6 @@ async fn two() -> (Bench, Bench) {
     (relay().await, relay().await)
 }
 
-async fn told(member: &Member) -> Told {
-    match member.client.register(RegisterRequest::Standing).await {
-        RegisterResponse::Standing(told) => told,
-        other => panic!("{other:?}"),
-    }
-}
-
 #[tokio::test]
 async fn a_relay_on_postgres_does_what_one_on_sled_does_and_keeps_it_over_a_restart() {
     let database = database().await;
@@ -76,7 +69,7 @@ async fn a_relay_on_postgres_does_what_one_on_sled_does_and_keeps_it_over_a_rest
     assert_eq!(sender.deposit(1, b"frame").await.unwrap(), receipt, "a repetition");
 
     let bench = bench.restart().await;
-    assert_eq!(told(&Member::connect(1, &bench.tcp()).await).await, Told::Admitted);
+    assert_eq!(Member::connect(1, &bench.tcp()).await.standing().await, Told::Admitted);
     let sender = Sealed::connect(&bench.tcp()).await;
     assert_eq!(sender.deposit(1, b"frame").await.unwrap(), receipt, "after a restart");
     let mut owner = Sealed::connect(&bench.tcp()).await;
@@ -149,19 +142,19 @@ async fn a_suspension_at_one_relay_holds_at_the_other_within_a_moment() {
     let ada = one.member(1).await;
     let here = Member::connect(1, &other.tcp()).await;
     // She was admitted at the one; the other heard of it.
-    while told(&here).await != Told::Admitted {}
+    while here.standing().await != Told::Admitted {}
     assert_eq!(here.client.reserve(&other.tcp()).await, Ok(()));
 
-    let account = bootstrap::peer::account_of(&ada.client.peer).unwrap().to_string();
+    let account = ada.account();
     crate::admin::told(&one, &["suspend", &account]).await;
     here.client.closed().await;
     here.client.dial(&other.tcp()).await.unwrap();
-    assert_eq!(told(&here).await, Told::Suspended);
+    assert_eq!(here.standing().await, Told::Suspended);
 
     crate::admin::told(&other, &["erase", &account, "--yes"]).await;
     ada.client.closed().await;
     ada.client.dial(&one.tcp()).await.unwrap();
-    assert_eq!(told(&ada).await, Told::Unknown);
+    assert_eq!(ada.standing().await, Told::Unknown);
     let renew = RegisterRequest::Renew { credential: ada.credential.clone() };
     let refusal = RegisterResponse::Refused(RegisterRefusal::NotRenewable);
     assert_eq!(ada.client.register(renew).await, refusal);
@@ -188,4 +181,17 @@ async fn the_limits_of_a_person_are_those_of_both_relays_together() {
         }
     }
     assert_eq!(sent, 3);
+}
+
+/// A thread that listened on would keep the process from ending.
+#[tokio::test]
+async fn a_start_that_fails_leaves_nothing_listening() {
+    let database = database().await;
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = Config::development(dir.path());
+    config.postgres = Some(database);
+    config.health = Some(taken.local_addr().unwrap());
+    let error = Relay::start(config).await.unwrap_err();
+    assert_eq!(error.exit_code(), 69, "{error}");
 }
