@@ -7,7 +7,7 @@ use protocol::mailbox::record::StoredBundle;
 use protocol::mailbox::{Change, Due, Held, Queue, Seen, StoredItem, Usage};
 use protocol::time::Timestamp;
 
-use super::store::MailboxStore;
+use super::store::{MailboxStore, within};
 use crate::error::StoreError;
 
 #[derive(Debug, Default)]
@@ -59,17 +59,9 @@ impl MailboxStore for MemoryStore {
         max: usize,
         max_bytes: usize,
     ) -> Result<Vec<(u64, StoredItem)>, StoreError> {
-        let mut found = Vec::new();
-        let mut bytes = 0;
         let range = (receive, after.saturating_add(1))..=(receive, u64::MAX);
-        for ((_, seq), item) in self.items.range(range).take(max) {
-            bytes += item.body.len();
-            if bytes > max_bytes && !found.is_empty() {
-                break;
-            }
-            found.push((*seq, item.clone()));
-        }
-        Ok(found)
+        let items = self.items.range(range).take(max);
+        within(max_bytes, items.map(|((_, seq), item)| Ok((*seq, item.clone()))))
     }
 
     fn seen(&self, receive: QueueId, envelope: EnvelopeId) -> Result<Option<Seen>, StoreError> {

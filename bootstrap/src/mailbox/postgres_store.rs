@@ -25,7 +25,7 @@ use protocol::mailbox::{Change, Due, Held, Queue, Seen, StoredItem, Usage};
 use protocol::time::Timestamp;
 
 use self::view::View;
-use super::store::{MailboxStore, Wanted};
+use super::store::{MailboxStore, Wanted, within};
 use crate::config::Postgres;
 use crate::error::StoreError;
 use crate::postgres::{Connection, signed, unsigned};
@@ -40,6 +40,8 @@ struct Inner {
     own: Instance,
     /// Whether a transaction is open.
     open: bool,
+    /// Whether something was applied in it: then it is not to be rolled back.
+    applied: bool,
     /// Addresses that were locked to be opened.
     opened: BTreeSet<QueueId>,
     view: View,
@@ -53,6 +55,7 @@ impl PostgresStore {
             connection,
             own,
             open: false,
+            applied: false,
             opened: BTreeSet::new(),
             view: View::default(),
         })))
@@ -211,6 +214,7 @@ impl Inner {
     }
 
     fn apply(&mut self, change: &Change) -> Result<(), StoreError> {
+        self.applied = true;
         match change {
             Change::DeleteQueue { receive, send } => {
                 // Rare, and of many rows: what is before it is written first, so that order is kept.
@@ -257,6 +261,7 @@ impl Inner {
     fn end(&mut self, sql: &'static str) -> Result<(), StoreError> {
         self.view = View::default();
         self.opened.clear();
+        self.applied = false;
         if std::mem::take(&mut self.open) {
             self.connection.say(sql)?;
         }
@@ -265,7 +270,7 @@ impl Inner {
 
     /// Nothing is to be kept: a commit would wait for the disk.
     fn rest(&mut self) -> Result<(), StoreError> {
-        match self.view.is_changed() {
+        match self.applied {
             true => self.flush(),
             false => self.end("ROLLBACK"),
         }
@@ -336,16 +341,7 @@ impl MailboxStore for PostgresStore {
         let limit = i64::try_from(max).unwrap_or(i64::MAX);
         let parameters = (receive.0.as_slice(), signed(after));
         let found = inner.connection.query(rows::ITEMS, &[&parameters.0, &parameters.1, &limit])?;
-        let (mut items, mut bytes) = (Vec::with_capacity(found.len()), 0);
-        for row in &found {
-            let (seq, item) = rows::item(row)?;
-            bytes += item.body.len();
-            if bytes > max_bytes && !items.is_empty() {
-                break;
-            }
-            items.push((seq, item));
-        }
-        Ok(items)
+        within(max_bytes, found.iter().map(rows::item))
     }
 
     fn seen(&self, receive: QueueId, envelope: EnvelopeId) -> Result<Option<Seen>, StoreError> {

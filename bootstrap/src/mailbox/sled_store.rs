@@ -24,7 +24,7 @@ use protocol::mailbox::{Change, Due, DueKind, Held, Queue, Seen, StoredItem, Usa
 use protocol::time::Timestamp;
 use protocol::wire::{self, Wire};
 
-use super::store::MailboxStore;
+use super::store::{MailboxStore, within};
 use crate::error::StoreError;
 use crate::store::Database;
 
@@ -212,21 +212,14 @@ impl MailboxStore for SledStore {
         max: usize,
         max_bytes: usize,
     ) -> Result<Vec<(u64, StoredItem)>, StoreError> {
-        let mut found = Vec::new();
-        let mut bytes = 0;
         let range =
             by_seq(b'i', receive, after.saturating_add(1))..=by_seq(b'i', receive, u64::MAX);
-        for entry in self.tree.range(range).take(max) {
+        let items = self.tree.range(range).take(max).map(|entry| {
             let (key, value) = entry.map_err(|error| self.database.failed(&error))?;
             let seq = last_u64(&key).ok_or_else(|| self.database.damaged("item index"))?;
-            let item: StoredItem = self.decoded(&value, "item")?;
-            bytes += item.body.len();
-            if bytes > max_bytes && !found.is_empty() {
-                break;
-            }
-            found.push((seq, item));
-        }
-        Ok(found)
+            Ok((seq, self.decoded(&value, "item")?))
+        });
+        within(max_bytes, items)
     }
 
     fn seen(&self, receive: QueueId, envelope: EnvelopeId) -> Result<Option<Seen>, StoreError> {

@@ -26,6 +26,23 @@ pub(crate) struct Wanted {
     pub(crate) items: Vec<(QueueId, u64)>,
 }
 
+/// Items from the first on, as many as have room in `max_bytes` of body, but never none because the first is longer.
+pub(crate) fn within(
+    max_bytes: usize,
+    items: impl Iterator<Item = Result<(u64, StoredItem), StoreError>>,
+) -> Result<Vec<(u64, StoredItem)>, StoreError> {
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    for item in items {
+        let (seq, item) = item?;
+        bytes += item.body.len();
+        if bytes > max_bytes && !found.is_empty() {
+            break;
+        }
+        found.push((seq, item));
+    }
+    Ok(found)
+}
+
 /// Keeps what the machine tells it to, and finds it again. It decides nothing.
 ///
 /// Reads see every applied change at once; a change is durable after the next

@@ -35,6 +35,9 @@ const DISPLACED_FOR: u64 = 30 * DAY;
 /// How long an account is kept that nobody renews.
 const FORGOTTEN_AFTER: u64 = 90 * DAY;
 
+/// Most that are forgotten in one turn; the others wait for the next.
+const MAX_FORGOTTEN: usize = 10_000;
+
 fn is_stale(account: &Account, now: Timestamp) -> bool {
     match account.standing {
         Standing::Good => account.renewed.plus(FORGOTTEN_AFTER) <= now,
@@ -88,7 +91,11 @@ impl Accounts {
         orders: mpsc::Sender<Order>,
     ) -> Result<Self, StoreError> {
         let (reading, filling) = (Arc::clone(&store), admission.clone());
-        let filled = tokio::task::spawn_blocking(move || fill(&*reading, &filling, lifetime));
+        let filled = tokio::task::spawn_blocking(move || {
+            every(&*reading, |account| {
+                filling.apply(account, lifetime);
+            })
+        });
         filled.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
         Ok(Self { store, admission, lifetime, orders, turn: Arc::default() })
     }
@@ -193,15 +200,17 @@ impl Accounts {
     /// Forgets accounts that nobody needs any more: displaced for [`DISPLACED_FOR`], or not renewed for
     /// [`FORGOTTEN_AFTER`]. A suspension is never forgotten. How many.
     pub(crate) async fn forget_stale(&self, now: Timestamp) -> Result<usize, AccountError> {
-        let (mut last, mut stale) = (None, Vec::new());
-        loop {
-            let page = self.page(last, PAGE).await?;
-            stale.extend(page.iter().filter(|account| is_stale(account, now)).map(|it| it.account));
-            match page.last() {
-                Some(account) if page.len() == PAGE => last = Some(account.account),
-                _ => break,
-            }
-        }
+        let store = Arc::clone(&self.store);
+        let stale = blocking(move || {
+            let mut stale = Vec::new();
+            every(&*store, |account| {
+                if stale.len() < MAX_FORGOTTEN && is_stale(account, now) {
+                    stale.push(account.account);
+                }
+            })?;
+            Ok(stale)
+        })
+        .await?;
         let mut forgotten = 0;
         for who in stale {
             // It may have been renewed meanwhile.
@@ -248,16 +257,13 @@ impl Accounts {
     ) -> Result<Vec<Account>, AccountError> {
         let store = Arc::clone(&self.store);
         let mut found = blocking(move || {
-            let (mut found, mut last) = (Vec::new(), None);
-            loop {
-                let page = store.page(last, PAGE)?;
-                last = page.last().map(|account| account.account);
-                let full = page.len() == PAGE;
-                found.extend(page.into_iter().filter(|account| account.identifier == identifier));
-                if !full {
-                    return Ok(found);
+            let mut found = Vec::new();
+            every(&*store, |account| {
+                if account.identifier == identifier {
+                    found.push(account.clone());
                 }
-            }
+            })?;
+            Ok(found)
         })
         .await?;
         found.sort_by_key(|account| !account.holds_identifier());
@@ -303,7 +309,8 @@ impl Accounts {
     async fn applied(&self, kept: &[Account]) -> Result<(), AccountError> {
         for account in kept {
             if self.admission.apply(account, self.lifetime) {
-                tracing::info!(account = %account.account.short(), standing = ?account.standing, "an account is not served any more");
+                let (who, standing) = (account.account.short(), account.standing);
+                tracing::info!(account = %who, ?standing, "an account is not served any more");
                 self.disconnect(account.account).await?;
             }
         }
@@ -322,14 +329,12 @@ impl Accounts {
     }
 }
 
-/// Applies every account.
-fn fill(store: &dyn AccountStore, admission: &Admission, lifetime: u64) -> Result<(), StoreError> {
+/// Looks at every account, a page at a time.
+fn every(store: &dyn AccountStore, mut look: impl FnMut(&Account)) -> Result<(), StoreError> {
     let mut last = None;
     loop {
         let page = store.page(last, PAGE)?;
-        for account in &page {
-            admission.apply(account, lifetime);
-        }
+        page.iter().for_each(&mut look);
         match page.last() {
             Some(account) if page.len() == PAGE => last = Some(account.account),
             _ => return Ok(()),

@@ -46,10 +46,7 @@ const PUT_QUEUES: &str = "INSERT INTO queues SELECT * FROM unnest($1::bytea[], $
     $4::bytea[], $5::bytea[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], \
     $11::bigint[]) ON CONFLICT (receive) DO UPDATE SET last_seq = excluded.last_seq, \
     forgotten_seq = excluded.forgotten_seq, items = excluded.items, bytes = excluded.bytes";
-const PUT_USAGES: &str = "UPDATE usage u SET queues = w.queues, items = w.items, bytes = w.bytes \
-    FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[]) AS w (account, queues, items, bytes) \
-    WHERE u.account = w.account";
-const MAKE_AND_PUT_USAGES: &str = "INSERT INTO usage SELECT * FROM \
+const PUT_USAGES: &str = "INSERT INTO usage SELECT * FROM \
     unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[]) ON CONFLICT (account) DO UPDATE \
     SET queues = excluded.queues, items = excluded.items, bytes = excluded.bytes";
 pub(super) const DELETE_USAGES: &str =
@@ -232,11 +229,7 @@ fn put_usages(
     };
     let queues = of(|usage| usage.queues.into());
     let (items, bytes) = (of(|usage| usage.items.into()), of(|usage| usage.bytes));
-    // Reading made their rows.
-    let put = connection.execute(PUT_USAGES, &[&accounts, &queues, &items, &bytes])?;
-    if put < usages.len() as u64 {
-        connection.execute(MAKE_AND_PUT_USAGES, &[&accounts, &queues, &items, &bytes])?;
-    }
+    connection.execute(PUT_USAGES, &[&accounts, &queues, &items, &bytes])?;
     let nothing = |(_, usage): &&(AccountId, Usage)| *usage == Usage::default();
     let none: Vec<_> =
         usages.iter().filter(nothing).map(|(account, _)| account.0.as_slice()).collect();
