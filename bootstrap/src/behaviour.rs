@@ -13,6 +13,7 @@ use libp2p::{
 };
 use protocol::mailbox::wire::{self as mailbox, MailboxRequest, MailboxResponse};
 use protocol::registration::wire::{self as registration, RegisterRequest, RegisterResponse};
+use protocol::turn::{self, TurnRequest, TurnResponse};
 
 use crate::admission::Admission;
 use crate::clock::Clock;
@@ -60,6 +61,7 @@ pub(crate) struct Behaviour {
     pub(crate) registration:
         request_response::Behaviour<WireCodec<RegisterRequest, RegisterResponse>>,
     pub(crate) mailbox: request_response::Behaviour<WireCodec<MailboxRequest, MailboxResponse>>,
+    pub(crate) turn: request_response::Behaviour<WireCodec<TurnRequest, TurnResponse>>,
     pub(crate) pin: pin::Behaviour,
 }
 
@@ -144,6 +146,10 @@ fn behaviour(
         ),
         mailbox: request_response::Behaviour::new(
             [(StreamProtocol::new(mailbox::PROTOCOL), ProtocolSupport::Full)],
+            requests(),
+        ),
+        turn: request_response::Behaviour::new(
+            [(StreamProtocol::new(turn::PROTOCOL), ProtocolSupport::Inbound)],
             requests(),
         ),
         pin: pin::Behaviour::default(),

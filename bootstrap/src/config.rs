@@ -15,8 +15,10 @@ pub use sections::{
     Bucket, Circuits, EmailWay, Encryption, Mailbox, Network, PhoneWay, Postgres, Rates,
     Registration, Sms, Smtp,
 };
+pub use turn::Turn;
 
 mod sections;
+mod turn;
 
 /// TCP and QUIC port of a relay.
 pub const DEFAULT_PORT: u16 = 4701;
@@ -43,6 +45,8 @@ pub struct Config {
     pub mailbox: Mailbox,
     /// How often one peer or address may ask.
     pub rates: Rates,
+    /// STUN and TURN for calls; absent: none.
+    pub turn: Option<Turn>,
     /// A database that several relay processes share; absent: the store is in `data_dir`.
     pub postgres: Option<Postgres>,
     /// Health endpoint; absent: none.
@@ -62,6 +66,7 @@ impl Default for Config {
             registration: Registration::default(),
             mailbox: Mailbox::default(),
             rates: Rates::default(),
+            turn: None,
             postgres: None,
             health: None,
             admin: None,
@@ -241,7 +246,8 @@ impl Config {
         if let Some(postgres) = &self.postgres {
             postgres.rule()?;
         }
-        match rules.into_iter().chain(registration.rules()).find(|(holds, _)| !holds) {
+        let turn = self.turn.iter().flat_map(Turn::rules);
+        match rules.into_iter().chain(registration.rules()).chain(turn).find(|(holds, _)| !holds) {
             Some((_, why)) => Err(ConfigError::Unusable(why.into())),
             None => Ok(()),
         }

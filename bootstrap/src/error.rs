@@ -93,6 +93,14 @@ pub enum RelayError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Calls cannot be carried there.
+    #[error("cannot serve STUN and TURN on {address}: {source}")]
+    Turn {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The network could not be set up.
     #[error("cannot set up the network: {0}")]
     Network(String),
@@ -120,7 +128,8 @@ impl RelayError {
             Self::AddressInUse { .. }
             | Self::Listen { .. }
             | Self::Health { .. }
-            | Self::Admin { .. } => 69,
+            | Self::Admin { .. }
+            | Self::Turn { .. } => 69,
             Self::Asked(_) => 1,
             Self::Network(_) | Self::Task { .. } => 70,
         }

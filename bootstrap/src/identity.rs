@@ -32,6 +32,8 @@ pub(crate) enum Derived {
     Otp,
     /// Hashes identifiers.
     Pepper,
+    /// Makes passwords of calls.
+    Turn,
 }
 
 impl Derived {
@@ -40,6 +42,7 @@ impl Derived {
             Self::Credential => b"kith relay credential 1",
             Self::Otp => b"kith relay otp 1",
             Self::Pepper => b"kith relay pepper 1",
+            Self::Turn => b"kith relay turn 1",
         }
     }
 }

@@ -44,6 +44,7 @@ mod store;
 mod stores;
 mod swarm;
 pub mod token_file;
+mod turn;
 
 pub use behaviour::PROTOCOL_VERSION;
 pub use clock::Clock;

@@ -30,6 +30,9 @@ fn quiet() -> Targets {
         // They print what they send: a code, a number, what signs in.
         .with_target("ureq", LevelFilter::WARN)
         .with_target("lettre", LevelFilter::WARN)
+        // It names the addresses of calls in its errors.
+        .with_target("turn", LevelFilter::OFF)
+        .with_target("stun", LevelFilter::OFF)
 }
 
 #[cfg(test)]

@@ -26,6 +26,23 @@ type Counters<const N: usize> = Family<Labels<N>, Counter>;
 pub(crate) enum Asked {
     Mailbox,
     Registration,
+    Turn,
+}
+
+/// What became of an allocation that was asked for, or of a datagram that was not carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TurnEnd {
+    Allocated,
+    /// The call ended between the proof and the allocation.
+    NoCall,
+    AccountFull,
+    ServerFull,
+    /// To an address that is not reached through this relay.
+    Peer,
+    /// More in a second than an allocation carries.
+    Rate,
+    /// More in a day than an account's allocations carry.
+    Day,
 }
 
 /// What became of a code.
@@ -50,6 +67,11 @@ pub(crate) struct Metrics {
     pub(crate) pushed: Counter,
     /// Items that owners acknowledged.
     pub(crate) acknowledged: Counter,
+    /// Allocations of calls that stand.
+    pub(crate) allocations: Gauge<i64, AtomicI64>,
+    /// Bytes that allocations carried.
+    pub(crate) carried: Counter,
+    turn: Counters<1>,
     requests: Counters<1>,
     refused: Counters<1>,
     codes: Counters<2>,
@@ -76,6 +98,9 @@ impl Default for Metrics {
             circuits: Counter::default(),
             pushed: Counter::default(),
             acknowledged: Counter::default(),
+            allocations: Gauge::default(),
+            carried: Counter::default(),
+            turn: Family::default(),
             requests: Family::default(),
             refused: Family::default(),
             codes: Family::default(),
@@ -115,6 +140,12 @@ impl Metrics {
         all.register("limits", what, self.limits.clone());
         all.register("pushed", "Items pushed to owners", self.pushed.clone());
         all.register("acknowledged", "Items that owners acknowledged", self.acknowledged.clone());
+        let what = "Allocations of calls that stand";
+        all.register("turn_allocations", what, self.allocations.clone());
+        let what = "Bytes that calls sent and got through allocations";
+        all.register("turn_carried_bytes", what, self.carried.clone());
+        let what = "Allocations made or refused, and datagrams dropped, by what became of them";
+        all.register("turn", what, self.turn.clone());
         let what = "Time to make a group of decisions durable";
         all.register_with_unit("flush", what, Unit::Seconds, self.flushes.clone());
     }
@@ -139,6 +170,19 @@ impl Metrics {
             CodeEnd::Verified => "verified",
         };
         self.codes.get_or_create(&[("via", via), ("end", end)]).inc();
+    }
+
+    pub(crate) fn turn(&self, end: TurnEnd) {
+        let end = match end {
+            TurnEnd::Allocated => "allocated",
+            TurnEnd::NoCall => "no_call",
+            TurnEnd::AccountFull => "account_full",
+            TurnEnd::ServerFull => "server_full",
+            TurnEnd::Peer => "peer",
+            TurnEnd::Rate => "rate",
+            TurnEnd::Day => "day",
+        };
+        self.turn.get_or_create(&[("end", end)]).inc();
     }
 
     pub(crate) fn limit(&self, limit: LimitName) {
@@ -184,6 +228,7 @@ fn service(asked: Asked) -> Labels<1> {
     let service = match asked {
         Asked::Mailbox => "mailbox",
         Asked::Registration => "registration",
+        Asked::Turn => "turn",
     };
     [("service", service)]
 }
@@ -214,6 +259,7 @@ mod tests {
         metrics.code(SentVia::Sms, CodeEnd::Failed);
         metrics.deposit(None);
         metrics.limit(LimitName::Relay);
+        metrics.turn(TurnEnd::Allocated);
         let metrics = metrics.text();
         for (file, text) in [
             ("grafana.json", include_str!("../../deploy/grafana.json")),

@@ -22,7 +22,7 @@ use crate::config::{Bucket, Config};
 
 /// Most keys that one limiter counts. At the bound, and while none of them is idle, newcomers
 /// are refused.
-const MAX_KEYS: usize = 200_000;
+pub(crate) const MAX_KEYS: usize = 200_000;
 /// Between two searches of a full limiter for keys that are idle. Each walks over all of them.
 const SEARCH_EVERY: Duration = Duration::from_secs(1);
 /// Waiting time named to newcomers when a limiter is full.
@@ -34,6 +34,7 @@ pub(crate) struct Rates {
     peers: Limiter<PeerId>,
     addresses: Limiter<IpAddr>,
     challenges: Limiter<IpAddr>,
+    calls: Limiter<PeerId>,
 }
 
 impl std::fmt::Debug for Rates {
@@ -50,11 +51,12 @@ impl Rates {
             per_day,
             u64::try_from(DAY.as_millis()).unwrap_or(u64::MAX) / u64::from(per_day),
         );
-        let clock = DefaultClock::default();
+        let calls = config.turn.clone().unwrap_or_default().calls_per_account;
         Self {
-            peers: Limiter::new(config.rates.peer, MAX_KEYS, clock.clone()),
-            addresses: Limiter::new(config.rates.address, MAX_KEYS, clock.clone()),
-            challenges: Limiter::new(challenges, MAX_KEYS, clock),
+            peers: Limiter::of(config.rates.peer, MAX_KEYS),
+            addresses: Limiter::of(config.rates.address, MAX_KEYS),
+            challenges: Limiter::of(challenges, MAX_KEYS),
+            calls: Limiter::of(calls, MAX_KEYS),
         }
     }
 
@@ -80,21 +82,34 @@ impl Rates {
         }
     }
 
+    /// Takes one call of a key; `Err` names the milliseconds to wait.
+    pub(crate) fn call(&mut self, peer: &PeerId) -> Result<(), u32> {
+        self.calls.take(peer, NonZeroU32::MIN)
+    }
+
     /// Forgets who has been quiet.
     pub(crate) fn sweep(&mut self) {
         self.peers.sweep();
         self.addresses.sweep();
         self.challenges.sweep();
+        self.calls.sweep();
     }
 }
 
 /// One bucket per key, for so many keys.
-struct Limiter<K: Hash + Eq + Clone, C: Clock = DefaultClock> {
+pub(crate) struct Limiter<K: Hash + Eq + Clone, C: Clock = DefaultClock> {
     limiter: RateLimiter<K, Buckets<K>, C, NoOpMiddleware<C::Instant>>,
     buckets: Buckets<K>,
     clock: C,
     most: usize,
     swept: C::Instant,
+}
+
+impl<K: Hash + Eq + Clone> Limiter<K> {
+    /// By the system's clock.
+    pub(crate) fn of(bucket: Bucket, most: usize) -> Self {
+        Self::new(bucket, most, DefaultClock::default())
+    }
 }
 
 impl<K: Hash + Eq + Clone, C: Clock + Clone> Limiter<K, C> {
@@ -107,7 +122,7 @@ impl<K: Hash + Eq + Clone, C: Clock + Clone> Limiter<K, C> {
 
     /// Takes the cost from the bucket of a key; `Err` names the milliseconds to wait. A limiter
     /// that is full refuses newcomers only.
-    fn take(&mut self, key: &K, cost: NonZeroU32) -> Result<(), u32> {
+    pub(crate) fn take(&mut self, key: &K, cost: NonZeroU32) -> Result<(), u32> {
         if !self.buckets.0.contains_key(key) && !self.has_room() {
             return Err(FULL_RETRY_MS);
         }
@@ -132,7 +147,7 @@ impl<K: Hash + Eq + Clone, C: Clock + Clone> Limiter<K, C> {
     }
 
     /// Forgets keys whose bucket is full again.
-    fn sweep(&mut self) {
+    pub(crate) fn sweep(&mut self) {
         self.limiter.retain_recent();
         self.swept = self.clock.now();
     }

@@ -36,6 +36,7 @@ use crate::registration::{DeadLetters, Driver, Drivers};
 use crate::siblings::{self, Listener};
 use crate::stores::{Mailboxes, Stores};
 use crate::swarm::{self, Channels, MailboxInput, MailboxOutput, Net, Order};
+use crate::turn::{self, Calls};
 
 /// Longest time for listening to begin.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -60,6 +61,8 @@ pub struct RelayHandle {
     pub health: Option<SocketAddr>,
     /// Where it answers the operator, if it does.
     pub admin: Option<SocketAddr>,
+    /// Under which address STUN and TURN are reached, if it serves them itself.
+    pub turn: Option<SocketAddr>,
     /// Codes that did not leave.
     pub dead_letters: DeadLetters,
     shutdown: CancellationToken,
@@ -121,6 +124,8 @@ impl Relay {
             clock: clock.clone(),
             pepper: pepper.clone(),
         };
+        let (calls, turn) =
+            carry_calls(&mut tasks, &config, &identity, &operator.watched, &clock).await?;
         let hearing = accounts.clone();
         let (health, admin) = spawn_listeners(&mut tasks, &config, operator).await?;
         let services_clock = clock.clone();
@@ -135,7 +140,7 @@ impl Relay {
             metrics: Arc::clone(&metrics),
             clock,
         };
-        let channels = services.spawn(&mut tasks, &config, &identity, orders_in);
+        let channels = services.spawn(&mut tasks, &config, &identity, (orders_in, calls));
         let announce_listeners = config.network.external_addresses.is_empty();
         let net = Net::new(swarm, channels, Rates::new(&config), metrics, announce_listeners);
         tasks.spawn(forget_stale(hearing.clone(), services_clock, shutdown.clone()));
@@ -150,7 +155,16 @@ impl Relay {
         });
         let supervisor = tokio::spawn(supervise(tasks, shutdown.clone()));
         tracing::info!(relay = %relay_id, addresses = addresses.len(), "relay is running");
-        Ok(RelayHandle { addresses, relay_id, health, admin, dead_letters, shutdown, supervisor })
+        Ok(RelayHandle {
+            addresses,
+            relay_id,
+            health,
+            admin,
+            turn,
+            dead_letters,
+            shutdown,
+            supervisor,
+        })
     }
 }
 
@@ -233,6 +247,26 @@ async fn spawn_listeners(
     Ok((health, admin))
 }
 
+/// STUN and TURN, where the configuration wants them: who may make calls, and where the server is reached.
+async fn carry_calls(
+    tasks: &mut Tasks,
+    config: &Config,
+    identity: &RelayIdentity,
+    watched: &Watched,
+    clock: &Clock,
+) -> Result<(Option<Arc<Calls>>, Option<SocketAddr>), RelayError> {
+    let Some(settings) = &config.turn else { return Ok((None, None)) };
+    let Watched { admission, metrics, shutdown } = watched;
+    let (calls, server) = turn::open(settings, identity, admission, metrics, clock).await?;
+    let Some((server, at)) = server else { return Ok((Some(calls), None)) };
+    let stop = shutdown.clone();
+    tasks.spawn(async move {
+        server.run(stop).await;
+        ("calls", Ok(()))
+    });
+    Ok((Some(calls), Some(at)))
+}
+
 /// What the services are made of.
 struct Services {
     accounts: Accounts,
@@ -252,7 +286,7 @@ impl Services {
         tasks: &mut Tasks,
         config: &Config,
         identity: &RelayIdentity,
-        orders: mpsc::Receiver<Order>,
+        (orders, calls): (mpsc::Receiver<Order>, Option<Arc<Calls>>),
     ) -> Channels {
         let Self {
             accounts,
@@ -302,7 +336,7 @@ impl Services {
                 spawn_mailboxes(tasks, *store, parts, mailbox_in, mailbox_outputs);
             }
         }
-        Channels { mailbox, mailbox_out, register, register_out, orders }
+        Channels { mailbox, mailbox_out, register, register_out, orders, calls }
     }
 }
 

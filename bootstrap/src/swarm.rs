@@ -23,6 +23,7 @@ use libp2p::{PeerId, Swarm, ping, relay};
 use protocol::ids::{AccountId, QueueId};
 use protocol::mailbox::wire::{MAX_ITEMS, MailboxRefusal, MailboxRequest, MailboxResponse};
 use protocol::registration::wire::{RegisterRefusal, RegisterRequest, RegisterResponse};
+use protocol::turn::{TurnRefusal, TurnRequest, TurnResponse};
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,7 @@ use crate::mailbox::traffic::{Input, Output};
 use crate::metrics::{Asked as To, Metrics};
 use crate::rates::{Rates, ip_of};
 use crate::registration::service::{Answer, Asked};
+use crate::turn::Calls;
 
 /// Inputs for the mailbox thread that wait in its channel.
 pub(crate) const MAILBOX_INPUTS: usize = 1_024;
@@ -72,6 +74,8 @@ pub(crate) struct Channels {
     pub(crate) register: mpsc::Sender<RegisterAsked>,
     pub(crate) register_out: mpsc::Receiver<RegisterAnswer>,
     pub(crate) orders: mpsc::Receiver<Order>,
+    /// Answers at once; absent where calls are not carried.
+    pub(crate) calls: Option<Arc<Calls>>,
 }
 
 /// What others than peers want of the network task.
@@ -243,6 +247,7 @@ impl Net {
         match event {
             SwarmEvent::Behaviour(BehaviourEvent::Mailbox(event)) => self.on_mailbox(event),
             SwarmEvent::Behaviour(BehaviourEvent::Registration(event)) => self.on_register(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Turn(event)) => self.on_turn(event),
             SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) => self.on_ping(&event),
             SwarmEvent::Behaviour(BehaviourEvent::Relay(event)) => self.on_relay(&event),
             SwarmEvent::ConnectionEstablished { peer_id, endpoint, .. } => {
@@ -354,6 +359,32 @@ impl Net {
                 let _ = self.swarm.behaviour_mut().registration.send_response(channel, response);
             }
         }
+    }
+
+    fn on_turn(&mut self, event: request_response::Event<TurnRequest, TurnResponse>) {
+        let request_response::Event::Message {
+            peer,
+            message: Message::Request { request: TurnRequest::Credentials, channel, .. },
+            ..
+        } = event
+        else {
+            return;
+        };
+        let address = self.addresses.get(&peer).copied();
+        let allowed = self.rates.request(&peer, address, NonZeroU32::MIN);
+        let response = match (allowed.and_then(|()| self.rates.call(&peer)), &self.channels.calls) {
+            (Err(retry_ms), _) => {
+                self.metrics.refusal(To::Turn);
+                TurnResponse::Refused(TurnRefusal::TooSoon { retry_ms })
+            }
+            (Ok(()), Some(calls)) => {
+                self.metrics.request(To::Turn);
+                calls.grant(&peer)
+            }
+            (Ok(()), None) => TurnResponse::Refused(TurnRefusal::NotOffered),
+        };
+        // Fails when the peer has left, or the request timed out.
+        let _ = self.swarm.behaviour_mut().turn.send_response(channel, response);
     }
 
     /// libp2p reports failed pings and leaves the connection as it is.

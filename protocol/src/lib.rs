@@ -29,6 +29,7 @@ pub mod session;
 #[cfg(any(test, feature = "test-utils"))]
 pub mod sim;
 pub mod time;
+pub mod turn;
 pub mod wire;
 
 /// What a machine is given besides its input: the time and a source of randomness.

@@ -25,6 +25,19 @@ fn the_example_file_parses_and_says_the_defaults() {
 }
 
 #[test]
+fn the_example_shows_the_defaults_of_calls_as_a_comment() {
+    let example = include_str!("../../../deploy/relay.toml");
+    let (_, section) = example.split_once("# [turn]\n").expect("a section");
+    let lines: String = section
+        .lines()
+        .map_while(|line| line.strip_prefix("# "))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let turn = parsed(&format!("[turn]\n{lines}")).expect("valid").turn.expect("a section");
+    assert_eq!(turn, Turn { external_ip: turn.external_ip, ..Turn::default() });
+}
+
+#[test]
 fn an_unknown_key_is_refused_in_every_section() {
     for text in ["colour = 1", "[network]\nlisen = []", "[rates]\npeer = {burst=1,refill_ms=1,x=1}"]
     {
@@ -54,6 +67,15 @@ fn what_cannot_work_is_refused_with_a_sentence() {
         "[registration.smtp]\nhost = 'mail.example.org'\nencryption = 'none'",
         "[mailbox]\ndefault_ttl_seconds = 0",
         "[rates]\npeer = { burst = 1, refill_ms = 1 }",
+        "[turn]",
+        "[turn]\nexternal_ip = '2001:db8::1'",
+        "[turn]\nexternal_ip = '192.0.2.1'\nfirst_port = 0",
+        "[turn]\nexternal_ip = '192.0.2.1'\nfirst_port = 60000\nlast_port = 50000",
+        "[turn]\nservers = ['turn:turn.example.org']",
+        "[turn]\nsecret_file = 'secret'\nexternal_ip = '192.0.2.1'",
+        "[turn]\nservers = ['https://turn.example.org']\nsecret_file = 'secret'",
+        "[turn]\nexternal_ip = '192.0.2.1'\ncredential_seconds = 5",
+        "[turn]\nexternal_ip = '192.0.2.1'\nallocation_bytes_per_second = 0",
     ] {
         let error = parsed(text).expect_err(text);
         assert!(matches!(error, ConfigError::Unusable(_)), "{text}: {error}");

@@ -111,7 +111,7 @@ fn read(file: &Path) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
 }
 
 /// The secret in a file, without the end of its line; empty without a file.
-fn secret(file: Option<&Path>) -> Result<Zeroizing<String>, ConfigError> {
+pub(crate) fn secret(file: Option<&Path>) -> Result<Zeroizing<String>, ConfigError> {
     let Some(file) = file else { return Ok(Zeroizing::default()) };
     let bytes = read(file)?;
     let text = std::str::from_utf8(&bytes)

@@ -16,12 +16,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::bench::{Bench, Member, Sealed, deposit_key, spec};
+use crate::calls;
 use crate::client::{Client, soon};
 
 /// Loopback is one address: where somebody has many, their own limit is lifted.
 const PLENTY: u32 = 1_000_000;
 
-fn production(config: &mut Config) {
+pub(crate) fn production(config: &mut Config) {
     let shipped = Config::default();
     config.registration = shipped.registration;
     config.circuits = shipped.circuits;
@@ -42,7 +43,7 @@ async fn relay_for_many_addresses() -> Bench {
     .await
 }
 
-fn row(what: &str, tried: impl std::fmt::Display, happened: &str) {
+pub(crate) fn row(what: &str, tried: impl std::fmt::Display, happened: &str) {
     println!("{what:44} {tried:>6}  {happened}");
 }
 
@@ -69,6 +70,7 @@ async fn what_people_try_and_what_happens() {
     stolen_credentials().await;
     floods().await;
     open_proxy().await;
+    calls::abuse().await;
     slow_loris().await;
 }
 

@@ -2,8 +2,8 @@ use protocol::mailbox::wire::{DepositRefusal, MailboxRefusal, MailboxResponse};
 use protocol::registration::wire::{RegisterRefusal, RegisterRequest, RegisterResponse, Told};
 use protocol::time::DAY;
 
-use crate::client::soon;
 use crate::bench::{Bench, Member, Sealed};
+use crate::client::soon;
 
 /// Proves the address of `person{of}` with this key.
 async fn prove(member: &Member, of: u8) -> RegisterResponse {

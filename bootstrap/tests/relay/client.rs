@@ -18,6 +18,7 @@ use libp2p::{
 };
 use protocol::mailbox::wire::{self as mailbox, Item, MailboxRequest, MailboxResponse};
 use protocol::registration::wire::{self as registration, RegisterRequest, RegisterResponse};
+use protocol::turn::{self, TurnRequest, TurnResponse};
 use tokio::sync::{mpsc, oneshot};
 
 /// No event of a test takes longer.
@@ -37,6 +38,7 @@ struct Behaviour {
     identify: identify::Behaviour,
     registration: request_response::Behaviour<WireCodec<RegisterRequest, RegisterResponse>>,
     mailbox: request_response::Behaviour<WireCodec<MailboxRequest, MailboxResponse>>,
+    turn: request_response::Behaviour<WireCodec<TurnRequest, TurnResponse>>,
     pin: pin::Behaviour,
 }
 
@@ -44,6 +46,7 @@ enum Command {
     Connect(Multiaddr, oneshot::Sender<Result<PeerId, String>>),
     Register(PeerId, RegisterRequest, oneshot::Sender<Result<RegisterResponse, String>>),
     Mailbox(PeerId, MailboxRequest, oneshot::Sender<Result<MailboxResponse, String>>),
+    Turn(PeerId, oneshot::Sender<Result<TurnResponse, String>>),
     Acknowledge(ResponseChannel<MailboxResponse>, Vec<Item>),
     Reserve(Multiaddr, oneshot::Sender<Result<(), String>>),
     Closed(oneshot::Sender<()>),
@@ -111,6 +114,13 @@ impl Client {
         soon("a mailbox answer", result).await.unwrap()
     }
 
+    /// Asks for what opens TURN for a call.
+    pub(crate) async fn turn(&self) -> TurnResponse {
+        let (done, result) = oneshot::channel();
+        self.commands.send(Command::Turn(self.relay, done)).await.unwrap();
+        soon("an answer about a call", result).await.unwrap().unwrap()
+    }
+
     pub(crate) async fn pushed(&mut self) -> Pushed {
         soon("a push", self.pushes.recv()).await.unwrap()
     }
@@ -173,6 +183,10 @@ fn swarm(keypair: Keypair) -> Swarm<Behaviour> {
                 [(StreamProtocol::new(mailbox::PROTOCOL), ProtocolSupport::Full)],
                 request_response::Config::default(),
             ),
+            turn: request_response::Behaviour::new(
+                [(StreamProtocol::new(turn::PROTOCOL), ProtocolSupport::Outbound)],
+                request_response::Config::default(),
+            ),
             pin: pin::Behaviour::default(),
         })
         .unwrap()
@@ -188,6 +202,7 @@ struct Task {
     dialling: Vec<oneshot::Sender<Result<PeerId, String>>>,
     registering: Answers<RegisterResponse>,
     asking: Answers<MailboxResponse>,
+    calling: Answers<TurnResponse>,
     reserving: Option<(ListenerId, oneshot::Sender<Result<(), String>>)>,
     closing: Vec<oneshot::Sender<()>>,
 }
@@ -200,6 +215,7 @@ impl Task {
             dialling: Vec::new(),
             registering: HashMap::new(),
             asking: HashMap::new(),
+            calling: HashMap::new(),
             reserving: None,
             closing: Vec::new(),
         }
@@ -230,6 +246,11 @@ impl Task {
             Command::Mailbox(peer, request, done) => {
                 let id = self.swarm.behaviour_mut().mailbox.send_request(&peer, request);
                 self.asking.insert(id, done);
+            }
+            Command::Turn(peer, done) => {
+                let request = TurnRequest::Credentials;
+                let id = self.swarm.behaviour_mut().turn.send_request(&peer, request);
+                self.calling.insert(id, done);
             }
             Command::Acknowledge(channel, items) => {
                 let items = items.iter().map(|item| (item.receive, item.seq)).collect();
@@ -277,6 +298,9 @@ impl Task {
             }
             SwarmEvent::Behaviour(BehaviourEvent::Registration(event)) => {
                 answer(&mut self.registering, event);
+            }
+            SwarmEvent::Behaviour(BehaviourEvent::Turn(event)) => {
+                answer(&mut self.calling, event);
             }
             SwarmEvent::Behaviour(BehaviourEvent::Mailbox(event)) => {
                 if let Some((MailboxRequest::Push { items }, channel)) =

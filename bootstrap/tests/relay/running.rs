@@ -29,7 +29,7 @@ async fn a_port_in_use_is_named() {
 }
 
 /// What the health listener answers.
-async fn health(bench: &Bench, path: &str) -> String {
+pub(crate) async fn health(bench: &Bench, path: &str) -> String {
     let mut stream = tokio::net::TcpStream::connect(bench.relay.health.unwrap()).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
