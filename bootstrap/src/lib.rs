@@ -39,6 +39,7 @@ mod rates;
 pub mod registration;
 mod relay;
 mod relay_limits;
+mod services;
 mod siblings;
 mod store;
 mod stores;

@@ -10,7 +10,6 @@ use libp2p::multiaddr::Protocol;
 use libp2p::swarm::SwarmEvent;
 use libp2p::{Multiaddr, Swarm};
 use protocol::ids::RelayId;
-use protocol::registration::{Keys, Registrar};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -22,20 +21,16 @@ use crate::clock::Clock;
 use crate::config::{Config, Network};
 use crate::error::RelayError;
 use crate::health::{self, Watched};
-use crate::identity::{Derived, RelayIdentity};
-use crate::mailbox::service::{self as mailbox, Parts};
-use crate::mailbox::store::MailboxStore;
+use crate::identity::RelayIdentity;
 use crate::metrics::Metrics;
 use crate::pepper::Pepper;
 use crate::rates::Rates;
 use crate::registration::accounts::{AccountError, Accounts};
-use crate::registration::counts::CountStore;
-use crate::registration::credential::Credentials;
-use crate::registration::service as registration;
 use crate::registration::{DeadLetters, Driver, Drivers};
+use crate::services::Services;
 use crate::siblings::{self, Listener};
-use crate::stores::{Mailboxes, Stores};
-use crate::swarm::{self, Channels, MailboxInput, MailboxOutput, Net, Order};
+use crate::stores::Stores;
+use crate::swarm::{self, Net, Order};
 use crate::turn::{self, Calls};
 
 /// Longest time for listening to begin.
@@ -44,7 +39,7 @@ const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often it is looked which accounts nobody needs any more.
 const FORGET_EVERY: Duration = Duration::from_secs(3_600);
 
-type Tasks = JoinSet<(&'static str, Result<(), RelayError>)>;
+pub(crate) type Tasks = JoinSet<(&'static str, Result<(), RelayError>)>;
 
 /// A relay that can be started.
 #[derive(Debug)]
@@ -267,79 +262,6 @@ async fn carry_calls(
     Ok((Some(calls), Some(at)))
 }
 
-/// What the services are made of.
-struct Services {
-    accounts: Accounts,
-    counts: Arc<dyn CountStore>,
-    mailboxes: Mailboxes,
-    admission: Admission,
-    pepper: Pepper,
-    driver: Arc<dyn Driver>,
-    dead_letters: DeadLetters,
-    metrics: Arc<Metrics>,
-    clock: Clock,
-}
-
-impl Services {
-    fn spawn(
-        self,
-        tasks: &mut Tasks,
-        config: &Config,
-        identity: &RelayIdentity,
-        (orders, calls): (mpsc::Receiver<Order>, Option<Arc<Calls>>),
-    ) -> Channels {
-        let Self {
-            accounts,
-            counts,
-            mailboxes,
-            admission,
-            pepper,
-            driver,
-            dead_letters,
-            metrics,
-            clock,
-        } = self;
-        let lifetime = config.registration.credential_lifetime();
-        let seed = identity.derive(Derived::Credential);
-        let credentials = Credentials::new(identity.relay_id(), &seed, lifetime);
-        let keys = Keys { otp: *identity.derive(Derived::Otp).expose(), pepper: *pepper.expose() };
-        let registration = registration::Service {
-            name: config.name.clone(),
-            development: config.development,
-            kinds: config.registration.kinds(),
-            counts,
-            registrar: Registrar::new(config.registration.policy(), keys, identity.relay_id()),
-            credentials: credentials.clone(),
-            accounts,
-            driver,
-            dead_letters,
-            metrics: Arc::clone(&metrics),
-            clock: clock.clone(),
-        };
-        let key = identity.signing_key();
-        let limits = config.mailbox.limits();
-        let parts = Parts { key, credentials, admission, limits, metrics, clock };
-
-        let (register, register_in) = mpsc::channel(swarm::REGISTER_INPUTS);
-        let (register_answers, register_out) = mpsc::channel(swarm::OUTPUTS);
-        tasks.spawn(async move {
-            let result = registration.run(register_in, register_answers).await;
-            ("registration", result.map_err(RelayError::from))
-        });
-        let (mailbox, mailbox_in) = mpsc::channel(swarm::MAILBOX_INPUTS);
-        let (mailbox_outputs, mailbox_out) = mpsc::channel(swarm::OUTPUTS);
-        match mailboxes {
-            Mailboxes::Sled(store) => {
-                spawn_mailboxes(tasks, store, parts, mailbox_in, mailbox_outputs);
-            }
-            Mailboxes::Postgres(store) => {
-                spawn_mailboxes(tasks, *store, parts, mailbox_in, mailbox_outputs);
-            }
-        }
-        Channels { mailbox, mailbox_out, register, register_out, orders, calls }
-    }
-}
-
 /// Forgets accounts that nobody needs any more, now and then.
 async fn forget_stale(
     accounts: Accounts,
@@ -382,20 +304,6 @@ fn hear(
             Ok(()) | Err(AccountError::Stopping) => Ok(()),
         };
         ("news", result)
-    });
-}
-
-fn spawn_mailboxes<S: MailboxStore>(
-    tasks: &mut Tasks,
-    store: S,
-    parts: Parts,
-    inbox: mpsc::Receiver<MailboxInput>,
-    outbox: mpsc::Sender<MailboxOutput>,
-) {
-    let mailboxes = mailbox::Service::new(store, parts);
-    tasks.spawn_blocking(move || {
-        let result = mailboxes.run(inbox, &outbox);
-        ("mailbox", result.map_err(RelayError::from))
     });
 }
 
