@@ -11,6 +11,7 @@ use libp2p::{
     StreamProtocol, Swarm, SwarmBuilder, autonat, connection_limits, identify, kad,
     memory_connection_limits, noise, ping, relay, tcp, yamux,
 };
+use protocol::blob::wire::{self as blob, BlobRequest, BlobResponse};
 use protocol::mailbox::wire::{self as mailbox, MailboxRequest, MailboxResponse};
 use protocol::registration::wire::{self as registration, RegisterRequest, RegisterResponse};
 use protocol::turn::{self, TurnRequest, TurnResponse};
@@ -35,6 +36,10 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Streams of one connection that work on requests at once.
 const REQUEST_STREAMS: usize = 32;
+/// Longest time for a piece of a file on a slow line.
+const BLOB_TIMEOUT: Duration = Duration::from_secs(30);
+/// Streams of one connection with pieces of files: each holds one in memory.
+const BLOB_STREAMS: usize = 4;
 /// Yamux streams of one connection.
 const YAMUX_STREAMS: usize = 128;
 /// Streams of one connection that negotiate at once.
@@ -62,6 +67,7 @@ pub(crate) struct Behaviour {
         request_response::Behaviour<WireCodec<RegisterRequest, RegisterResponse>>,
     pub(crate) mailbox: request_response::Behaviour<WireCodec<MailboxRequest, MailboxResponse>>,
     pub(crate) turn: request_response::Behaviour<WireCodec<TurnRequest, TurnResponse>>,
+    pub(crate) blobs: request_response::Behaviour<WireCodec<BlobRequest, BlobResponse>>,
     pub(crate) pin: pin::Behaviour,
 }
 
@@ -151,6 +157,12 @@ fn behaviour(
         turn: request_response::Behaviour::new(
             [(StreamProtocol::new(turn::PROTOCOL), ProtocolSupport::Inbound)],
             requests(),
+        ),
+        blobs: request_response::Behaviour::new(
+            [(StreamProtocol::new(blob::PROTOCOL), ProtocolSupport::Inbound)],
+            request_response::Config::default()
+                .with_request_timeout(BLOB_TIMEOUT)
+                .with_max_concurrent_streams(BLOB_STREAMS),
         ),
         pin: pin::Behaviour::default(),
     }

@@ -11,12 +11,14 @@ use libp2p::Multiaddr;
 use protocol::time::{MINUTE, SECOND};
 use serde::{Deserialize, Serialize};
 
+pub use blobs::{BlobPlace, Blobs};
 pub use sections::{
     Bucket, Circuits, EmailWay, Encryption, Mailbox, Network, PhoneWay, Postgres, Rates,
     Registration, Sms, Smtp,
 };
 pub use turn::Turn;
 
+mod blobs;
 mod sections;
 mod turn;
 
@@ -45,6 +47,8 @@ pub struct Config {
     pub mailbox: Mailbox,
     /// How often one peer or address may ask.
     pub rates: Rates,
+    /// Files for people who are away.
+    pub blobs: Blobs,
     /// STUN and TURN for calls; absent: none.
     pub turn: Option<Turn>,
     /// A database that several relay processes share; absent: the store is in `data_dir`.
@@ -66,6 +70,7 @@ impl Default for Config {
             registration: Registration::default(),
             mailbox: Mailbox::default(),
             rates: Rates::default(),
+            blobs: Blobs::default(),
             turn: None,
             postgres: None,
             health: None,
@@ -246,8 +251,15 @@ impl Config {
         if let Some(postgres) = &self.postgres {
             postgres.rule()?;
         }
+        let blobs = self.blobs.rules(self.postgres.is_some());
         let turn = self.turn.iter().flat_map(Turn::rules);
-        match rules.into_iter().chain(registration.rules()).chain(turn).find(|(holds, _)| !holds) {
+        match rules
+            .into_iter()
+            .chain(registration.rules())
+            .chain(turn)
+            .chain(blobs)
+            .find(|(holds, _)| !holds)
+        {
             Some((_, why)) => Err(ConfigError::Unusable(why.into())),
             None => Ok(()),
         }

@@ -101,6 +101,14 @@ pub enum RelayError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The folder of files cannot be used.
+    #[error("cannot keep files in {folder}: {source}")]
+    Blobs {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The network could not be set up.
     #[error("cannot set up the network: {0}")]
     Network(String),
@@ -124,7 +132,7 @@ impl RelayError {
             Self::Store(StoreError::Locked { .. }) => 75,
             Self::Store(StoreError::Damaged { .. }) => 65,
             Self::Store(StoreError::Database { .. }) => 69,
-            Self::Store(_) => 74,
+            Self::Store(_) | Self::Blobs { .. } => 74,
             Self::AddressInUse { .. }
             | Self::Listen { .. }
             | Self::Health { .. }

@@ -20,6 +20,7 @@
 pub mod admin;
 mod admission;
 mod behaviour;
+mod blobs;
 pub mod clock;
 pub mod codec;
 pub mod config;

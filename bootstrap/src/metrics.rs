@@ -14,6 +14,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+use protocol::blob::BlobRefusal;
 use protocol::mailbox::wire::DepositRefusal;
 use protocol::registration::limits::LimitName;
 use protocol::registration::wire::SentVia;
@@ -27,6 +28,15 @@ pub(crate) enum Asked {
     Mailbox,
     Registration,
     Turn,
+    Blobs,
+}
+
+/// What became of a blob, or of a request about one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BlobEnd {
+    Opened,
+    Deleted,
+    Over,
 }
 
 /// What became of an allocation that was asked for, or of a datagram that was not carried.
@@ -71,6 +81,11 @@ pub(crate) struct Metrics {
     pub(crate) allocations: Gauge<i64, AtomicI64>,
     /// Bytes that allocations carried.
     pub(crate) carried: Counter,
+    /// Bytes of pieces that came.
+    pub(crate) taken_bytes: Counter,
+    /// Bytes of pieces that were got.
+    pub(crate) served_bytes: Counter,
+    blobs: Counters<1>,
     turn: Counters<1>,
     requests: Counters<1>,
     refused: Counters<1>,
@@ -100,6 +115,9 @@ impl Default for Metrics {
             acknowledged: Counter::default(),
             allocations: Gauge::default(),
             carried: Counter::default(),
+            taken_bytes: Counter::default(),
+            served_bytes: Counter::default(),
+            blobs: Family::default(),
             turn: Family::default(),
             requests: Family::default(),
             refused: Family::default(),
@@ -146,6 +164,12 @@ impl Metrics {
         all.register("turn_carried_bytes", what, self.carried.clone());
         let what = "Allocations made or refused, and datagrams dropped, by what became of them";
         all.register("turn", what, self.turn.clone());
+        let what = "Files opened, deleted or over, and requests about them that were refused";
+        all.register("blobs", what, self.blobs.clone());
+        let what = "Bytes of files that came";
+        all.register("blob_taken_bytes", what, self.taken_bytes.clone());
+        let what = "Bytes of files that were got";
+        all.register("blob_served_bytes", what, self.served_bytes.clone());
         let what = "Time to make a group of decisions durable";
         all.register_with_unit("flush", what, Unit::Seconds, self.flushes.clone());
     }
@@ -183,6 +207,31 @@ impl Metrics {
             TurnEnd::Day => "day",
         };
         self.turn.get_or_create(&[("end", end)]).inc();
+    }
+
+    pub(crate) fn blob(&self, end: BlobEnd) {
+        let end = match end {
+            BlobEnd::Opened => "opened",
+            BlobEnd::Deleted => "deleted",
+            BlobEnd::Over => "over",
+        };
+        self.blobs.get_or_create(&[("end", end)]).inc();
+    }
+
+    pub(crate) fn blob_refusal(&self, why: BlobRefusal) {
+        let end = match why {
+            BlobRefusal::NotOffered => "not_offered",
+            BlobRefusal::NotAdmitted => "not_admitted",
+            BlobRefusal::Missing => "missing",
+            BlobRefusal::Taken => "taken",
+            BlobRefusal::TooLarge { .. } => "too_large",
+            BlobRefusal::Full => "full",
+            BlobRefusal::NoRoom => "no_room",
+            BlobRefusal::WrongPiece => "wrong_piece",
+            BlobRefusal::Busy { .. } => "busy",
+            BlobRefusal::Unavailable => "unavailable",
+        };
+        self.blobs.get_or_create(&[("end", end)]).inc();
     }
 
     pub(crate) fn limit(&self, limit: LimitName) {
@@ -229,6 +278,7 @@ fn service(asked: Asked) -> Labels<1> {
         Asked::Mailbox => "mailbox",
         Asked::Registration => "registration",
         Asked::Turn => "turn",
+        Asked::Blobs => "blobs",
     };
     [("service", service)]
 }
@@ -260,6 +310,7 @@ mod tests {
         metrics.deposit(None);
         metrics.limit(LimitName::Relay);
         metrics.turn(TurnEnd::Allocated);
+        metrics.blob(BlobEnd::Opened);
         let metrics = metrics.text();
         for (file, text) in [
             ("grafana.json", include_str!("../../deploy/grafana.json")),

@@ -35,7 +35,7 @@ const STATEMENT_TIMEOUT_MS: u32 = 30_000;
 /// Longest silence within a transaction, milliseconds: a process that was stopped or cut off holds its locks no longer.
 const IDLE_TIMEOUT_MS: u32 = 10_000;
 /// What made the schema what it is, in order; the version is how many there were.
-const MIGRATIONS: [&str; 1] = [include_str!("postgres/1.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("postgres/1.sql"), include_str!("postgres/2.sql")];
 
 /// A connection with the statements that were prepared on it.
 pub(crate) struct Connection {

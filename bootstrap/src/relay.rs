@@ -17,8 +17,9 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::{self, Admin};
 use crate::admission::Admission;
 use crate::behaviour::{self, Behaviour};
+use crate::blobs::{self, BlobStore, Objects};
 use crate::clock::Clock;
-use crate::config::{Config, Network};
+use crate::config::{BlobPlace, Config, Network};
 use crate::error::RelayError;
 use crate::health::{self, Watched};
 use crate::identity::RelayIdentity;
@@ -95,8 +96,13 @@ impl Relay {
         let admission = Admission::default();
         let lifetime = config.registration.credential_lifetime();
         let (orders, orders_in) = mpsc::channel(swarm::ORDERS);
-        let accounts =
-            Accounts::open(stores.accounts, admission.clone(), lifetime, orders.clone()).await?;
+        let accounts = Accounts::open(
+            (stores.accounts, Arc::clone(&stores.blobs)),
+            admission.clone(),
+            lifetime,
+            orders.clone(),
+        )
+        .await?;
 
         let mut swarm = behaviour::swarm(identity.keypair(), &config, &admission, &clock)?;
         let addresses = announce(&mut swarm, &config.network).await?;
@@ -123,9 +129,11 @@ impl Relay {
             carry_calls(&mut tasks, &config, &identity, &operator.watched, &clock).await?;
         let hearing = accounts.clone();
         let (health, admin) = spawn_listeners(&mut tasks, &config, operator).await?;
+        let blobs = keep_files(&config, stores.blobs, &admission, &metrics, &clock)?;
         let services_clock = clock.clone();
         let services = Services {
             accounts,
+            blobs,
             counts: stores.counts,
             mailboxes: stores.mailboxes,
             admission,
@@ -240,6 +248,31 @@ async fn spawn_listeners(
         });
     }
     Ok((health, admin))
+}
+
+/// Files for people who are away, where the configuration wants them kept.
+fn keep_files(
+    config: &Config,
+    store: Arc<dyn BlobStore>,
+    admission: &Admission,
+    metrics: &Arc<Metrics>,
+    clock: &Clock,
+) -> Result<Option<blobs::Service>, RelayError> {
+    if config.blobs.place == BlobPlace::Off {
+        return Ok(None);
+    }
+    let folder = config.blobs.folder(&config.data_dir);
+    let objects = Objects::open(&folder).map_err(|source| RelayError::Blobs { folder, source })?;
+    Ok(Some(blobs::Service {
+        store,
+        objects,
+        limits: config.blobs.limits(),
+        served_bytes_per_day: config.blobs.served_bytes_per_day,
+        admission: admission.clone(),
+        metrics: Arc::clone(metrics),
+        clock: clock.clone(),
+        served: blobs::Served::default(),
+    }))
 }
 
 /// STUN and TURN, where the configuration wants them: who may make calls, and where the server is reached.

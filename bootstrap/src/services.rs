@@ -6,6 +6,7 @@ use protocol::registration::{Keys, Registrar};
 use tokio::sync::mpsc;
 
 use crate::admission::Admission;
+use crate::blobs;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::RelayError;
@@ -27,6 +28,8 @@ use crate::turn::Calls;
 /// What the services are made of.
 pub(crate) struct Services {
     pub(crate) accounts: Accounts,
+    /// Absent where no files are kept.
+    pub(crate) blobs: Option<blobs::Service>,
     pub(crate) counts: Arc<dyn CountStore>,
     pub(crate) mailboxes: Mailboxes,
     pub(crate) admission: Admission,
@@ -47,6 +50,7 @@ impl Services {
     ) -> Channels {
         let Self {
             accounts,
+            blobs,
             counts,
             mailboxes,
             admission,
@@ -93,7 +97,16 @@ impl Services {
                 spawn_mailboxes(tasks, *store, parts, mailbox_in, mailbox_outputs);
             }
         }
-        Channels { mailbox, mailbox_out, register, register_out, orders, calls }
+        let (asking, asked) = mpsc::channel(swarm::BLOB_INPUTS);
+        let (blob_answers, blobs_out) = mpsc::channel(swarm::BLOB_INPUTS);
+        let blobs = blobs.map(|service| {
+            tasks.spawn(async move {
+                let result = service.run(asked, blob_answers).await;
+                ("files", result.map_err(RelayError::from))
+            });
+            asking
+        });
+        Channels { mailbox, mailbox_out, register, register_out, orders, blobs, blobs_out, calls }
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::blobs::BlobStore;
+use crate::blobs::postgres_store::PostgresBlobs;
+use crate::blobs::sled_store::SledBlobs;
 use crate::config::{Config, Postgres};
 use crate::error::StoreError;
 use crate::mailbox::postgres_store::PostgresStore;
@@ -27,6 +30,7 @@ pub(crate) enum Mailboxes {
 pub(crate) struct Stores {
     pub(crate) accounts: Arc<dyn AccountStore>,
     pub(crate) counts: Arc<dyn CountStore>,
+    pub(crate) blobs: Arc<dyn BlobStore>,
     pub(crate) mailboxes: Mailboxes,
     /// Hears the other processes, where there may be some.
     pub(crate) listener: Option<Listener>,
@@ -56,6 +60,7 @@ impl Stores {
         let listener = Listener::open(postgres, own)?;
         Ok(Self {
             accounts: Arc::new(PostgresAccounts::open(postgres, own)?),
+            blobs: Arc::new(PostgresBlobs::open(postgres)?),
             counts: Arc::new(PostgresCounts::open(postgres)?),
             mailboxes: Mailboxes::Postgres(Box::new(PostgresStore::open(postgres, own)?)),
             listener: Some(listener),
@@ -67,6 +72,7 @@ impl Stores {
         let most = config.registration.policy().max_tracked;
         Ok(Self {
             accounts: Arc::new(SledAccounts::open(database.clone())?),
+            blobs: Arc::new(SledBlobs::open(database.clone())?),
             counts: Arc::new(LocalCounts::new(most)),
             mailboxes: Mailboxes::Sled(SledStore::open(database)?),
             listener: None,

@@ -20,6 +20,7 @@ use futures::StreamExt;
 use libp2p::request_response::{self, Message, OutboundRequestId, ResponseChannel};
 use libp2p::swarm::{ConnectionId, SwarmEvent};
 use libp2p::{PeerId, Swarm, ping, relay};
+use protocol::blob::{BlobRefusal, BlobRequest, BlobResponse};
 use protocol::ids::{AccountId, QueueId};
 use protocol::mailbox::wire::{MAX_ITEMS, MailboxRefusal, MailboxRequest, MailboxResponse};
 use protocol::registration::wire::{RegisterRefusal, RegisterRequest, RegisterResponse};
@@ -29,6 +30,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::behaviour::{Behaviour, BehaviourEvent};
+use crate::blobs::service::Asked as BlobAsk;
 use crate::mailbox::subscribers::Ticket;
 use crate::mailbox::traffic::{Input, Output};
 use crate::metrics::{Asked as To, Metrics};
@@ -40,6 +42,8 @@ use crate::turn::Calls;
 pub(crate) const MAILBOX_INPUTS: usize = 1_024;
 /// Requests for the registration task that wait in its channel; more are told `TooSoon`.
 pub(crate) const REGISTER_INPUTS: usize = 256;
+/// Requests about files that wait for their service, each with a piece perhaps; more are told `Busy`.
+pub(crate) const BLOB_INPUTS: usize = 64;
 /// Answers and pushes that wait for the network task; services wait when it is full.
 pub(crate) const OUTPUTS: usize = 1_024;
 /// Inputs that did not fit into the mailbox thread's channel. At half of it requests are
@@ -66,6 +70,9 @@ pub(crate) type MailboxOutput = Output<ResponseChannel<MailboxResponse>>;
 pub(crate) type RegisterAsked = Asked<ResponseChannel<RegisterResponse>>;
 pub(crate) type RegisterAnswer = Answer<ResponseChannel<RegisterResponse>>;
 
+pub(crate) type BlobAsked = BlobAsk<ResponseChannel<BlobResponse>>;
+pub(crate) type BlobAnswer = (ResponseChannel<BlobResponse>, BlobResponse);
+
 /// The ways between the network task and the services.
 #[derive(Debug)]
 pub(crate) struct Channels {
@@ -74,6 +81,9 @@ pub(crate) struct Channels {
     pub(crate) register: mpsc::Sender<RegisterAsked>,
     pub(crate) register_out: mpsc::Receiver<RegisterAnswer>,
     pub(crate) orders: mpsc::Receiver<Order>,
+    /// Absent where no files are kept.
+    pub(crate) blobs: Option<mpsc::Sender<BlobAsked>>,
+    pub(crate) blobs_out: mpsc::Receiver<BlobAnswer>,
     /// Answers at once; absent where calls are not carried.
     pub(crate) calls: Option<Arc<Calls>>,
 }
@@ -99,6 +109,7 @@ enum Woken {
     Room,
     Output(MailboxOutput),
     Answer(RegisterAnswer),
+    Blob(BlobAnswer),
     Order(Order),
     Tick,
     Event(SwarmEvent<BehaviourEvent>),
@@ -157,6 +168,7 @@ impl Net {
                 _ = self.channels.mailbox.reserve(), if !self.backlog.is_empty() => Woken::Room,
                 Some(output) = self.channels.mailbox_out.recv() => Woken::Output(output),
                 Some(answer) = self.channels.register_out.recv() => Woken::Answer(answer),
+                Some(answer) = self.channels.blobs_out.recv() => Woken::Blob(answer),
                 Some(order) = self.channels.orders.recv(), if self.news.len() < MAX_NEWS => {
                     Woken::Order(order)
                 }
@@ -169,6 +181,10 @@ impl Net {
                 Woken::Room => {}
                 Woken::Output(output) => self.output(output),
                 Woken::Answer(answer) => self.answer(answer),
+                Woken::Blob((reply, response)) => {
+                    // Fails when the peer has left, or the request timed out.
+                    let _ = self.swarm.behaviour_mut().blobs.send_response(reply, response);
+                }
                 // Fails when the peer has no connection.
                 Woken::Order(Order::Disconnect(peer)) => drop(self.swarm.disconnect_peer_id(peer)),
                 Woken::Order(Order::Erase(account, done)) => {
@@ -247,6 +263,7 @@ impl Net {
         match event {
             SwarmEvent::Behaviour(BehaviourEvent::Mailbox(event)) => self.on_mailbox(event),
             SwarmEvent::Behaviour(BehaviourEvent::Registration(event)) => self.on_register(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Blobs(event)) => self.on_blob(event),
             SwarmEvent::Behaviour(BehaviourEvent::Turn(event)) => self.on_turn(event),
             SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) => self.on_ping(&event),
             SwarmEvent::Behaviour(BehaviourEvent::Relay(event)) => self.on_relay(&event),
@@ -385,6 +402,34 @@ impl Net {
         };
         // Fails when the peer has left, or the request timed out.
         let _ = self.swarm.behaviour_mut().turn.send_response(channel, response);
+    }
+
+    fn on_blob(&mut self, event: request_response::Event<BlobRequest, BlobResponse>) {
+        let request_response::Event::Message {
+            peer,
+            message: Message::Request { request, channel, .. },
+            ..
+        } = event
+        else {
+            return;
+        };
+        let address = self.addresses.get(&peer).copied();
+        let allowed = self.rates.request(&peer, address, NonZeroU32::MIN);
+        let (channel, refusal) = match (allowed, &self.channels.blobs) {
+            (_, None) => (channel, BlobRefusal::NotOffered),
+            (Err(retry_ms), Some(_)) => (channel, BlobRefusal::Busy { retry_ms }),
+            (Ok(()), Some(blobs)) => {
+                match blobs.try_send(BlobAsk { peer, request, reply: channel }) {
+                    Ok(()) => return self.metrics.request(To::Blobs),
+                    Err(TrySendError::Full(asked) | TrySendError::Closed(asked)) => {
+                        (asked.reply, BlobRefusal::Busy { retry_ms: NO_ROOM_RETRY_MS })
+                    }
+                }
+            }
+        };
+        self.metrics.refusal(To::Blobs);
+        let refused = BlobResponse::Refused(refusal);
+        let _ = self.swarm.behaviour_mut().blobs.send_response(channel, refused);
     }
 
     /// libp2p reports failed pings and leaves the connection as it is.

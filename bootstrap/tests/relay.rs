@@ -9,6 +9,8 @@ mod accounts;
 mod admin;
 #[path = "relay/bench.rs"]
 mod bench;
+#[path = "relay/blobs.rs"]
+mod blobs;
 #[path = "relay/calls.rs"]
 mod calls;
 #[path = "relay/circuits.rs"]

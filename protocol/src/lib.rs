@@ -10,6 +10,7 @@
 //!   answers hostile input with a typed error.
 //! * Time given to a machine never moves its state backwards.
 
+pub mod blob;
 pub mod chat;
 pub mod contact;
 pub mod envelope;

@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::store::AccountStore;
 use crate::admission::Admission;
+use crate::blobs::BlobStore;
 use crate::error::StoreError;
 use crate::peer;
 use crate::swarm::Order;
@@ -71,6 +72,8 @@ pub(crate) enum AccountError {
 #[derive(Clone, Debug)]
 pub(crate) struct Accounts {
     store: Arc<dyn AccountStore>,
+    /// Go with their owner.
+    blobs: Arc<dyn BlobStore>,
     admission: Admission,
     /// Of a credential, milliseconds.
     lifetime: u64,
@@ -85,7 +88,7 @@ impl Accounts {
     /// # Errors
     /// [`StoreError`].
     pub(crate) async fn open(
-        store: Arc<dyn AccountStore>,
+        (store, blobs): (Arc<dyn AccountStore>, Arc<dyn BlobStore>),
         admission: Admission,
         lifetime: u64,
         orders: mpsc::Sender<Order>,
@@ -97,7 +100,7 @@ impl Accounts {
             })
         });
         filled.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
-        Ok(Self { store, admission, lifetime, orders, turn: Arc::default() })
+        Ok(Self { store, blobs, admission, lifetime, orders, turn: Arc::default() })
     }
 
     pub(crate) fn admission(&self) -> &Admission {
@@ -163,7 +166,7 @@ impl Accounts {
         Ok(after)
     }
 
-    /// Forgets an account with its queues; what is left of it. A suspension stays unless it is the operator who
+    /// Forgets an account with its queues and files; what is left of it. A suspension stays unless it is the operator who
     /// erases, or it would be ended by erasing: then only the queues go. Whoever erases their own is to be
     /// disconnected by the caller, behind the answer.
     pub(crate) async fn erase(
@@ -173,7 +176,7 @@ impl Accounts {
     ) -> Result<Erased, AccountError> {
         // The queues first: whoever is killed in between has an account to be erased. And once more for what was
         // opened meanwhile.
-        self.erase_queues(who).await?;
+        self.erase_kept(who).await?;
         let store = Arc::clone(&self.store);
         let turn = self.turn.lock().await;
         let there = blocking(move || store.erase(who, by_operator)).await?;
@@ -184,17 +187,20 @@ impl Accounts {
         if !there && self.account(who).await?.is_some() {
             return Ok(Erased::Suspended);
         }
-        self.erase_queues(who).await?;
+        self.erase_kept(who).await?;
         if by_operator {
             self.disconnect(who).await?;
         }
         Ok(if there { Erased::Gone } else { Erased::Nothing })
     }
 
-    async fn erase_queues(&self, who: AccountId) -> Result<(), AccountError> {
+    /// Its queues are gone when this returns, its files are over.
+    async fn erase_kept(&self, who: AccountId) -> Result<(), AccountError> {
         let (done, erased) = oneshot::channel();
         self.order(Order::Erase(who, done)).await?;
-        erased.await.map_err(|_| AccountError::Stopping)
+        erased.await.map_err(|_| AccountError::Stopping)?;
+        let blobs = Arc::clone(&self.blobs);
+        blocking(move || blobs.end_all(who)).await
     }
 
     /// Forgets accounts that nobody needs any more: displaced for [`DISPLACED_FOR`], or not renewed for
@@ -235,7 +241,7 @@ impl Accounts {
                     self.admission.forget(&who);
                     drop(turn);
                     // A queue that was opened here before it was heard.
-                    self.erase_queues(who).await?;
+                    self.erase_kept(who).await?;
                     self.disconnect(who).await?;
                 }
             }

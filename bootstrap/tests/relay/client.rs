@@ -16,6 +16,7 @@ use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, identify, noise, relay, tcp, yamux,
 };
+use protocol::blob::wire::{self as blob, BlobRequest, BlobResponse};
 use protocol::mailbox::wire::{self as mailbox, Item, MailboxRequest, MailboxResponse};
 use protocol::registration::wire::{self as registration, RegisterRequest, RegisterResponse};
 use protocol::turn::{self, TurnRequest, TurnResponse};
@@ -38,6 +39,7 @@ struct Behaviour {
     identify: identify::Behaviour,
     registration: request_response::Behaviour<WireCodec<RegisterRequest, RegisterResponse>>,
     mailbox: request_response::Behaviour<WireCodec<MailboxRequest, MailboxResponse>>,
+    blobs: request_response::Behaviour<WireCodec<BlobRequest, BlobResponse>>,
     turn: request_response::Behaviour<WireCodec<TurnRequest, TurnResponse>>,
     pin: pin::Behaviour,
 }
@@ -46,6 +48,7 @@ enum Command {
     Connect(Multiaddr, oneshot::Sender<Result<PeerId, String>>),
     Register(PeerId, RegisterRequest, oneshot::Sender<Result<RegisterResponse, String>>),
     Mailbox(PeerId, MailboxRequest, oneshot::Sender<Result<MailboxResponse, String>>),
+    Blob(PeerId, BlobRequest, oneshot::Sender<Result<BlobResponse, String>>),
     Turn(PeerId, oneshot::Sender<Result<TurnResponse, String>>),
     Acknowledge(ResponseChannel<MailboxResponse>, Vec<Item>),
     Reserve(Multiaddr, oneshot::Sender<Result<(), String>>),
@@ -112,6 +115,17 @@ impl Client {
         let (done, result) = oneshot::channel();
         self.commands.send(Command::Mailbox(self.relay, request, done)).await.unwrap();
         soon("a mailbox answer", result).await.unwrap()
+    }
+
+    pub(crate) async fn blob(&self, request: BlobRequest) -> BlobResponse {
+        self.try_blob(request).await.unwrap()
+    }
+
+    /// The same with a relay that may go away.
+    pub(crate) async fn try_blob(&self, request: BlobRequest) -> Result<BlobResponse, String> {
+        let (done, result) = oneshot::channel();
+        self.commands.send(Command::Blob(self.relay, request, done)).await.unwrap();
+        soon("an answer about a file", result).await.unwrap()
     }
 
     /// Asks for what opens TURN for a call.
@@ -183,6 +197,10 @@ fn swarm(keypair: Keypair) -> Swarm<Behaviour> {
                 [(StreamProtocol::new(mailbox::PROTOCOL), ProtocolSupport::Full)],
                 request_response::Config::default(),
             ),
+            blobs: request_response::Behaviour::new(
+                [(StreamProtocol::new(blob::PROTOCOL), ProtocolSupport::Outbound)],
+                request_response::Config::default(),
+            ),
             turn: request_response::Behaviour::new(
                 [(StreamProtocol::new(turn::PROTOCOL), ProtocolSupport::Outbound)],
                 request_response::Config::default(),
@@ -202,6 +220,7 @@ struct Task {
     dialling: Vec<oneshot::Sender<Result<PeerId, String>>>,
     registering: Answers<RegisterResponse>,
     asking: Answers<MailboxResponse>,
+    filing: Answers<BlobResponse>,
     calling: Answers<TurnResponse>,
     reserving: Option<(ListenerId, oneshot::Sender<Result<(), String>>)>,
     closing: Vec<oneshot::Sender<()>>,
@@ -215,6 +234,7 @@ impl Task {
             dialling: Vec::new(),
             registering: HashMap::new(),
             asking: HashMap::new(),
+            filing: HashMap::new(),
             calling: HashMap::new(),
             reserving: None,
             closing: Vec::new(),
@@ -246,6 +266,10 @@ impl Task {
             Command::Mailbox(peer, request, done) => {
                 let id = self.swarm.behaviour_mut().mailbox.send_request(&peer, request);
                 self.asking.insert(id, done);
+            }
+            Command::Blob(peer, request, done) => {
+                let id = self.swarm.behaviour_mut().blobs.send_request(&peer, request);
+                self.filing.insert(id, done);
             }
             Command::Turn(peer, done) => {
                 let request = TurnRequest::Credentials;
@@ -298,6 +322,9 @@ impl Task {
             }
             SwarmEvent::Behaviour(BehaviourEvent::Registration(event)) => {
                 answer(&mut self.registering, event);
+            }
+            SwarmEvent::Behaviour(BehaviourEvent::Blobs(event)) => {
+                answer(&mut self.filing, event);
             }
             SwarmEvent::Behaviour(BehaviourEvent::Turn(event)) => {
                 answer(&mut self.calling, event);

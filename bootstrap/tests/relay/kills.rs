@@ -23,7 +23,7 @@ use tokio::sync::{Mutex, watch};
 
 use crate::bench::{Member, Sealed, spec};
 use crate::client::soon;
-use crate::sharing::database;
+use crate::sharing::{database, share};
 
 /// Who deposit at once.
 const SENDERS: u8 = 4;
@@ -55,7 +55,9 @@ impl Process {
         config.mailbox.contact_bytes = 1 << 40;
         config.mailbox.account_items = 1_000_000;
         config.mailbox.account_bytes = 1 << 40;
-        config.postgres = postgres;
+        if let Some(database) = postgres {
+            share(&mut config, &database);
+        }
         let (child, address) = launch(&dir, &config).await;
         // Its port is its own from now on.
         config.network.listen = vec![

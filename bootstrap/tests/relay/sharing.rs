@@ -1,12 +1,17 @@
 //! Relays that share a PostgreSQL database.
 
+use std::path::Path;
+
 use bootstrap::config::Postgres;
 use bootstrap::{Config, Relay};
+use protocol::blob::{BlobId, BlobRefusal, BlobRequest, BlobResponse};
 use protocol::mailbox::wire::MailboxResponse;
 use protocol::registration::wire::{RegisterRefusal, RegisterRequest, RegisterResponse, Told};
 
+use serde_bytes::ByteBuf;
+
 use crate::bench::{Bench, Member, Sealed};
-use crate::client::soon;
+use crate::client::{Client, soon};
 use crate::server;
 
 /// A database of a test's own.
@@ -20,12 +25,21 @@ pub(crate) async fn database() -> Postgres {
     Postgres { host, user, database, pepper_file: Some(pepper), ..Postgres::default() }
 }
 
+/// A relay on this database, with the folder for files that all of its relays share.
+pub(crate) fn share(config: &mut Config, database: &Postgres) {
+    let shared = database.pepper_file.as_deref().and_then(Path::parent).unwrap();
+    let name = format!("blobs-{}", database.database);
+    config.blobs.folder = Some(shared.join(name));
+    config.postgres = Some(database.clone());
+}
+
 #[tokio::test]
 async fn a_relay_with_another_pepper_does_not_start() {
     let database = database().await;
-    let _first = Bench::with(|config| config.postgres = Some(database.clone())).await;
+    let _first = Bench::with(|config| share(config, &database)).await;
     let dir = tempfile::tempdir().unwrap();
     let mut config = Config::development(dir.path());
+    share(&mut config, &database);
     config.postgres = Some(Postgres { pepper_file: None, ..database });
     let error = Relay::start(config).await.unwrap_err();
     assert!(error.to_string().contains("pepper"), "{error}");
@@ -50,7 +64,7 @@ async fn two() -> (Bench, Bench) {
     let database = database().await;
     let relay = async || {
         Bench::with(|config| {
-            config.postgres = Some(database.clone());
+            share(config, &database);
             config.admin = Some(([127, 0, 0, 1], 0).into());
         })
         .await
@@ -61,7 +75,7 @@ async fn two() -> (Bench, Bench) {
 #[tokio::test]
 async fn a_relay_on_postgres_does_what_one_on_sled_does_and_keeps_it_over_a_restart() {
     let database = database().await;
-    let bench = Bench::with(|config| config.postgres = Some(database)).await;
+    let bench = Bench::with(|config| share(config, &database)).await;
     let ada = bench.member(1).await;
     assert!(ada.open(1).await == MailboxResponse::Opened);
     let sender = Sealed::connect(&bench.tcp()).await;
@@ -151,6 +165,10 @@ async fn a_suspension_at_one_relay_holds_at_the_other_within_a_moment() {
     here.client.dial(&other.tcp()).await.unwrap();
     assert_eq!(here.standing().await, Told::Suspended);
 
+    // Each end of an account closes her connections, and each has to be seen.
+    ada.client.closed().await;
+    ada.client.dial(&one.tcp()).await.unwrap();
+    assert_eq!(ada.standing().await, Told::Suspended);
     crate::admin::told(&other, &["erase", &account, "--yes"]).await;
     ada.client.closed().await;
     ada.client.dial(&one.tcp()).await.unwrap();
@@ -165,7 +183,7 @@ async fn the_limits_of_a_person_are_those_of_both_relays_together() {
     let database = database().await;
     let relay = async || {
         Bench::with(|config| {
-            config.postgres = Some(database.clone());
+            share(config, &database);
             config.registration.account_challenges_per_day = 3;
         })
         .await
@@ -190,8 +208,25 @@ async fn a_start_that_fails_leaves_nothing_listening() {
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let dir = tempfile::tempdir().unwrap();
     let mut config = Config::development(dir.path());
-    config.postgres = Some(database);
+    share(&mut config, &database);
     config.health = Some(taken.local_addr().unwrap());
     let error = Relay::start(config).await.unwrap_err();
     assert_eq!(error.exit_code(), 69, "{error}");
+}
+
+#[tokio::test]
+async fn a_file_that_one_relay_took_comes_from_the_other_until_its_owner_leaves() {
+    let (one, other) = two().await;
+    let ada = one.member(1).await;
+    let blob = BlobId([3; 32]);
+    let opened = ada.client.blob(BlobRequest::Open { blob, bytes: 3, keep: None }).await;
+    assert!(matches!(opened, BlobResponse::State(_)), "{opened:?}");
+    let bytes = ByteBuf::from(b"abc".to_vec());
+    let put = BlobRequest::Put { blob, piece: 0, bytes: bytes.clone() };
+    assert!(ada.client.blob(put).await == BlobResponse::Stored);
+    let ben = Client::throwaway(&other.tcp()).await;
+    let get = || ben.blob(BlobRequest::Get { blob, piece: 0 });
+    assert!(get().await == BlobResponse::Piece(bytes));
+    crate::admin::told(&other, &["erase", &ada.account(), "--yes"]).await;
+    assert!(get().await == BlobResponse::Refused(BlobRefusal::Missing));
 }

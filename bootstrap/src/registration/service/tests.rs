@@ -3,6 +3,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::admission::Admission;
+use crate::blobs::BlobStore;
+use crate::blobs::store::Opening;
 use crate::registration::ConsoleDriver;
 use crate::registration::accounts::store::{AccountStore, Decision};
 use crate::registration::counts::LocalCounts;
@@ -10,6 +12,7 @@ use crate::swarm::Order;
 use crypto::identity::{Identity, Seed};
 use crypto::secret::Secret;
 use libp2p::identity::Keypair;
+use protocol::blob::{Blob, BlobId, BlobRefusal};
 use protocol::ids::RelayId;
 use protocol::registration::wire::Told;
 use protocol::registration::{IdentifierHash, Keys, Known, Policy, proof};
@@ -60,11 +63,52 @@ impl AccountStore for OneAccount {
     }
 }
 
+/// Nobody has files.
+#[derive(Debug)]
+struct NoBlobs;
+
+impl BlobStore for NoBlobs {
+    fn get(&self, _: BlobId) -> Result<Option<Blob>, StoreError> {
+        Ok(None)
+    }
+
+    fn open(
+        &self,
+        _: BlobId,
+        _: AccountId,
+        _: Opening<'_>,
+    ) -> Result<Result<Blob, BlobRefusal>, StoreError> {
+        Ok(Err(BlobRefusal::NotOffered))
+    }
+
+    fn keep(&self, _: BlobId, _: u32) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    fn over(&self, _: Timestamp, _: usize) -> Result<Vec<BlobId>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn forget(&self, _: BlobId, _: Timestamp) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn end(&self, _: BlobId, _: AccountId) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    fn end_all(&self, _: AccountId) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
 async fn service(store: Arc<OneAccount>) -> (Service, mpsc::Receiver<Order>) {
     let keys = Keys { otp: [1; 32], pepper: [2; 32] };
     let (orders, given) = mpsc::channel(8);
     let accounts =
-        Accounts::open(store, Admission::default(), 7 * DAY, orders).await.expect("open");
+        Accounts::open((store, Arc::new(NoBlobs)), Admission::default(), 7 * DAY, orders)
+            .await
+            .expect("open");
     let service = Service {
         name: "test".into(),
         development: true,

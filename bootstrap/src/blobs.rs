@@ -1,0 +1,23 @@
+//! Blobs: files for people who are away, in pieces, encrypted before they come.
+//!
+//! 1. A record of each blob is in the relay's store ([`store`]): whose, how large, which pieces are there, until when.
+//! 2. The pieces are objects beside it ([`objects`]).
+//! 3. [`service`] answers `/kith/blob/1` and forgets what is over.
+//!
+//! # Invariants
+//! * A piece is durable before its record says that it is there, and the record before it is confirmed.
+//! * Pieces go before their record, so that nothing stays that nobody knows of.
+//!
+//! Spec: `docs/protocol/blob.md`.
+
+#[cfg(test)]
+mod contract;
+pub(crate) mod objects;
+pub(crate) mod postgres_store;
+pub(crate) mod service;
+pub(crate) mod sled_store;
+pub(crate) mod store;
+
+pub(crate) use objects::Objects;
+pub(crate) use service::{Served, Service};
+pub(crate) use store::BlobStore;

@@ -1,0 +1,311 @@
+//! The service that answers `/kith/blob/1`.
+//!
+//! Requests are worked on beside each other, so many at once; more are told to wait. A store of records that fails stops
+//! the relay, as everywhere; pieces that cannot be written or read are answered `Unavailable`.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use libp2p::PeerId;
+use protocol::blob::{Blob, BlobId, BlobRefusal, BlobRequest, BlobResponse, Limits};
+use protocol::ids::AccountId;
+use protocol::time::{DAY, MINUTE, Timestamp};
+use serde_bytes::ByteBuf;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+
+use super::objects::{ObjectError, Objects};
+use super::store::BlobStore;
+use crate::admission::Admission;
+use crate::clock::Clock;
+use crate::error::StoreError;
+use crate::metrics::{BlobEnd, Metrics};
+use crate::peer;
+
+/// Requests that are worked on at once: each may hold a piece in memory.
+const MAX_WORKING: usize = 64;
+/// Waiting time named to those for whom there was no room, milliseconds.
+const BUSY_RETRY_MS: u32 = 500;
+/// How often it is looked what is over.
+const SWEEP: Duration = Duration::from_secs(60);
+/// Blobs that are forgotten in one go.
+const SWEEP_BATCH: usize = 100;
+
+/// A request and where its answer goes.
+#[derive(Debug)]
+pub(crate) struct Asked<R> {
+    pub(crate) peer: PeerId,
+    pub(crate) request: BlobRequest,
+    pub(crate) reply: R,
+}
+
+/// What the service needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Service {
+    pub(crate) store: Arc<dyn BlobStore>,
+    pub(crate) objects: Objects,
+    pub(crate) limits: Limits,
+    /// Bytes of one account's blobs that others get in a day.
+    pub(crate) served_bytes_per_day: u64,
+    pub(crate) admission: Admission,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) clock: Clock,
+    pub(crate) served: Served,
+}
+
+/// What others got of each account's blobs today. A restart forgets it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Served(Arc<Mutex<(u64, HashMap<AccountId, u64>)>>);
+
+/// Why there is another answer than the one that was asked for.
+enum Failure {
+    Refused(BlobRefusal),
+    Store(StoreError),
+}
+
+impl From<BlobRefusal> for Failure {
+    fn from(refusal: BlobRefusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<ObjectError> for Failure {
+    fn from(error: ObjectError) -> Self {
+        tracing::warn!(%error, "a piece of a file");
+        Self::Refused(match error {
+            ObjectError::Full => BlobRefusal::NoRoom,
+            ObjectError::Failed(_) => BlobRefusal::Unavailable,
+        })
+    }
+}
+
+impl Service {
+    /// Works until `inbox` closes, then waits for what is under way.
+    ///
+    /// # Errors
+    /// The first failure of the store of records. Whoever waited was told `Unavailable`.
+    pub(crate) async fn run<R: Send + 'static>(
+        self,
+        mut inbox: mpsc::Receiver<Asked<R>>,
+        outbox: mpsc::Sender<(R, BlobResponse)>,
+    ) -> Result<(), StoreError> {
+        let permits = Arc::new(Semaphore::new(MAX_WORKING));
+        let mut under_way = JoinSet::new();
+        let mut sweep = tokio::time::interval(SWEEP);
+        sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let asked = tokio::select! {
+                Some(done) = under_way.join_next() => {
+                    ended(done)?;
+                    continue;
+                }
+                _ = sweep.tick() => {
+                    // As one of those that are worked on: it never waits for requests, nor they for it.
+                    let service = self.clone();
+                    under_way.spawn(async move { service.sweep().await });
+                    continue;
+                }
+                asked = inbox.recv() => asked,
+            };
+            let Some(Asked { peer, request, reply }) = asked else { break };
+            let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
+                let busy = BlobRefusal::Busy { retry_ms: BUSY_RETRY_MS };
+                // The network task is gone only when the relay stops.
+                let _ = outbox.send((reply, BlobResponse::Refused(busy))).await;
+                continue;
+            };
+            let (service, outbox) = (self.clone(), outbox.clone());
+            under_way.spawn(async move {
+                let (response, result) = match service.answer(&peer, request).await {
+                    Ok(response) => (response, Ok(())),
+                    Err(Failure::Refused(why)) => {
+                        service.metrics.blob_refusal(why);
+                        (BlobResponse::Refused(why), Ok(()))
+                    }
+                    Err(Failure::Store(error)) => {
+                        (BlobResponse::Refused(BlobRefusal::Unavailable), Err(error))
+                    }
+                };
+                let _ = outbox.send((reply, response)).await;
+                drop(permit);
+                result
+            });
+        }
+        while let Some(done) = under_way.join_next().await {
+            ended(done)?;
+        }
+        Ok(())
+    }
+
+    async fn answer(&self, peer: &PeerId, request: BlobRequest) -> Result<BlobResponse, Failure> {
+        let now = self.clock.now();
+        match request {
+            BlobRequest::Open { blob, bytes, keep } => {
+                let owner = self.owner(peer, now)?;
+                let limits = self.limits.clone();
+                let opened = self.stored(move |store| {
+                    let opening =
+                        |there, usage| Blob::open(there, owner, (bytes, keep), usage, &limits, now);
+                    store.open(blob, owner, &opening)
+                });
+                let opened = opened.await??;
+                self.metrics.blob(BlobEnd::Opened);
+                Ok(BlobResponse::State(opened.state()))
+            }
+            BlobRequest::Put { blob, piece, bytes } => {
+                let owner = self.owner(peer, now)?;
+                self.put(owner, blob, (piece, bytes.into_vec()), now).await
+            }
+            BlobRequest::Delete { blob } => {
+                let owner = self.owner(peer, now)?;
+                if !self.stored(move |store| store.end(blob, owner)).await? {
+                    return Err(BlobRefusal::Missing.into());
+                }
+                self.forget(blob, now).await?;
+                self.metrics.blob(BlobEnd::Deleted);
+                Ok(BlobResponse::Deleted)
+            }
+            BlobRequest::Stat { blob } => {
+                Ok(BlobResponse::State(self.there(blob, now).await?.state()))
+            }
+            BlobRequest::Get { blob, piece } => self.serve(blob, piece, now).await,
+        }
+    }
+
+    async fn put(
+        &self,
+        owner: AccountId,
+        blob: BlobId,
+        (piece, bytes): (u32, Vec<u8>),
+        now: Timestamp,
+    ) -> Result<BlobResponse, Failure> {
+        let there = self.there(blob, now).await?;
+        if there.owner != owner {
+            return Err(BlobRefusal::Missing.into());
+        }
+        if there.piece_bytes(piece) != Some(bytes.len() as u64) {
+            return Err(BlobRefusal::WrongPiece.into());
+        }
+        if !there.has(piece) {
+            self.metrics.taken_bytes.inc_by(bytes.len() as u64);
+            self.objects.put(blob, piece, bytes).await?;
+        }
+        // Also for one that is there: what says so may not be durable yet.
+        if !self.stored(move |store| store.keep(blob, piece)).await? {
+            // It was forgotten meanwhile, and this piece came behind.
+            self.objects.remove(blob).await?;
+            return Err(BlobRefusal::Missing.into());
+        }
+        Ok(BlobResponse::Stored)
+    }
+
+    async fn serve(
+        &self,
+        blob: BlobId,
+        piece: u32,
+        now: Timestamp,
+    ) -> Result<BlobResponse, Failure> {
+        let there = self.there(blob, now).await?;
+        let bytes = there.piece_bytes(piece).filter(|_| there.has(piece));
+        let bytes = bytes.ok_or(BlobRefusal::Missing)?;
+        if !self.served.take(there.owner, bytes, self.served_bytes_per_day, now) {
+            let wait = DAY - now.0 % DAY;
+            let retry_ms = u32::try_from(wait).unwrap_or(u32::MAX);
+            return Err(BlobRefusal::Busy { retry_ms }.into());
+        }
+        match self.objects.get(blob, piece).await? {
+            Some(bytes) => {
+                self.metrics.served_bytes.inc_by(bytes.len() as u64);
+                Ok(BlobResponse::Piece(ByteBuf::from(bytes)))
+            }
+            None => {
+                // Deleted between the two looks, or the folder is not what it was.
+                let gone = self.stored(move |store| store.get(blob)).await?.is_none();
+                if !gone {
+                    tracing::warn!("a piece of a file is not where it was put");
+                }
+                Err(BlobRefusal::Missing.into())
+            }
+        }
+    }
+
+    /// The account behind a connection, if it is admitted.
+    fn owner(&self, peer: &PeerId, now: Timestamp) -> Result<AccountId, BlobRefusal> {
+        let admitted = self.admission.is_admitted(peer, now);
+        peer::account_of(peer).filter(|_| admitted).ok_or(BlobRefusal::NotAdmitted)
+    }
+
+    /// A blob that is not over.
+    async fn there(&self, blob: BlobId, now: Timestamp) -> Result<Blob, Failure> {
+        let there = self.stored(move |store| store.get(blob)).await?;
+        Ok(there.filter(|there| now < there.ends_at()).ok_or(BlobRefusal::Missing)?)
+    }
+
+    async fn stored<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn BlobStore) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let store = Arc::clone(&self.store);
+        let done = tokio::task::spawn_blocking(move || work(&*store)).await;
+        done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    }
+
+    /// Forgets a blob that is over.
+    async fn forget(&self, blob: BlobId, now: Timestamp) -> Result<(), Failure> {
+        self.objects.remove(blob).await?;
+        self.stored(move |store| store.forget(blob, now)).await?;
+        // A piece that was on its way found the record; it finds none from now on.
+        self.objects.remove(blob).await?;
+        Ok(())
+    }
+
+    /// Forgets what is over.
+    async fn sweep(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        loop {
+            let over = self.stored(move |store| store.over(now, SWEEP_BATCH)).await?;
+            for blob in &over {
+                match self.forget(*blob, now).await {
+                    Ok(()) => self.metrics.blob(BlobEnd::Over),
+                    // It was said in the log; another time.
+                    Err(Failure::Refused(_)) => return Ok(()),
+                    Err(Failure::Store(error)) => return Err(error),
+                }
+            }
+            if over.len() < SWEEP_BATCH {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Served {
+    /// Whether so many bytes may be served of an account's blobs.
+    fn take(&self, owner: AccountId, bytes: u64, most: u64, now: Timestamp) -> bool {
+        let mut served = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let today = now.0 / DAY;
+        if served.0 != today {
+            *served = (today, HashMap::new());
+        }
+        // Of accounts that have blobs here: as many as there are.
+        let taken = served.1.entry(owner).or_default();
+        let fits = taken.saturating_add(bytes) <= most;
+        if fits {
+            *taken += bytes;
+        }
+        fits
+    }
+}
+
+fn ended(done: Result<Result<(), StoreError>, tokio::task::JoinError>) -> Result<(), StoreError> {
+    done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+}
+
+const _: () = assert!(SWEEP.as_secs() * 1_000 == MINUTE, "said in docs/protocol/blob.md");
