@@ -55,6 +55,9 @@ mod tests {
             assert!(!quiet.would_enable(library, &Level::INFO), "{library}");
             assert!(quiet.would_enable(library, &Level::WARN), "{library}");
         }
+        for library in ["turn::allocation", "turn::server::request", "stun::agent"] {
+            assert!(!quiet.would_enable(library, &Level::ERROR), "{library}");
+        }
         assert!(!quiet.would_enable("libp2p_kad::behaviour", &Level::WARN));
         assert!(quiet.would_enable("bootstrap::relay", &Level::TRACE));
         assert!(quiet.would_enable("node::net", &Level::TRACE));

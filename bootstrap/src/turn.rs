@@ -18,13 +18,14 @@ use zeroize::Zeroizing;
 
 use crate::admission::Admission;
 use crate::clock::Clock;
-use crate::config::Turn;
+use crate::config::{ConfigError, Turn};
 use crate::error::RelayError;
 use crate::identity::{Derived, RelayIdentity};
 use crate::metrics::Metrics;
 use crate::registration::driver;
 
 mod calls;
+mod door;
 mod peers;
 mod relayed;
 mod server;
@@ -51,7 +52,11 @@ pub(crate) async fn open(
     };
     if settings.secret_file.is_some() {
         let secret = driver::secret(settings.secret_file.as_deref())?;
-        let secret = Zeroizing::new(secret.as_bytes().to_vec());
+        let secret = Zeroizing::new(secret.trim().as_bytes().to_vec());
+        if secret.is_empty() {
+            let why = "turn.secret_file is empty: anybody could make credentials";
+            return Err(ConfigError::Unusable(why.into()).into());
+        }
         return Ok((calls(secret, settings.servers.clone()), None));
     }
     let (socket, at) = server::bind(settings).await.map_err(failed)?;

@@ -80,7 +80,7 @@ fn what_cannot_work_is_refused_with_a_sentence() {
         "[turn]\nsecret_file = 'secret'\nexternal_ip = '192.0.2.1'",
         "[turn]\nservers = ['https://turn.example.org']\nsecret_file = 'secret'",
         "[turn]\nexternal_ip = '192.0.2.1'\ncredential_seconds = 5",
-        "[turn]\nexternal_ip = '192.0.2.1'\nallocation_bytes_per_second = 0",
+        "[turn]\nexternal_ip = '192.0.2.1'\naccount_bytes_per_second = 0",
     ] {
         let error = parsed(text).expect_err(text);
         assert!(matches!(error, ConfigError::Unusable(_)), "{text}: {error}");

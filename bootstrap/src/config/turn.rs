@@ -1,6 +1,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use protocol::turn::{MAX_SERVER, MAX_SERVERS};
 use serde::{Deserialize, Serialize};
 
@@ -35,10 +36,14 @@ pub struct Turn {
     pub max_allocations: usize,
     /// Most allocations of one account.
     pub max_allocations_per_account: usize,
-    /// Bytes that one allocation carries in a second, both directions together.
-    pub allocation_bytes_per_second: u32,
+    /// Bytes that the allocations of one account carry in a second, each way, with 48 for each datagram.
+    pub account_bytes_per_second: u32,
     /// Bytes that the allocations of one account carry in a day, both directions together.
     pub account_bytes_per_day: u64,
+    /// Networks that nobody is to reach through this relay, beside those that nobody reaches anyway.
+    pub denied_networks: Vec<IpNet>,
+    /// Requests of each allocation that stands.
+    pub requests_per_allocation: Bucket,
     /// Requests from one IPv4 address or one IPv6 /56. Media are none.
     pub requests_per_address: Bucket,
     /// Requests without credentials, from everywhere.
@@ -60,8 +65,10 @@ impl Default for Turn {
             calls_per_account: Bucket::new(20, 15_000),
             max_allocations: 2_000,
             max_allocations_per_account: 12,
-            allocation_bytes_per_second: 1_000_000,
+            account_bytes_per_second: 1_500_000,
             account_bytes_per_day: 20 * 1024 * 1024 * 1024,
+            denied_networks: Vec::new(),
+            requests_per_allocation: Bucket::new(60, 500),
             requests_per_address: Bucket::new(200, 20),
             requests_of_strangers: Bucket::new(2_000, 1),
         }
@@ -81,16 +88,21 @@ impl Turn {
             let scheme = ["turn:", "turns:", "stun:", "stuns:"];
             scheme.iter().any(|scheme| server.starts_with(scheme)) && server.len() <= MAX_SERVER
         };
-        let buckets =
-            [self.calls_per_account, self.requests_per_address, self.requests_of_strangers];
+        let buckets = [
+            self.calls_per_account,
+            self.requests_per_allocation,
+            self.requests_per_address,
+            self.requests_of_strangers,
+        ];
         [
             (
                 !own || !self.external_ip().is_unspecified(),
                 "turn.external_ip must say under which address others reach this machine",
             ),
             (
-                !own || self.external_ip().is_ipv4() == self.listen.is_ipv4(),
-                "turn.listen and turn.external_ip must both be IPv4, or both IPv6",
+                // What a browser does not say otherwise is a wish for IPv4 (RFC 8656 §7.2), and none says otherwise.
+                !own || (self.external_ip().is_ipv4() && self.listen.is_ipv4()),
+                "turn.listen and turn.external_ip must be IPv4: browsers ask for nothing else",
             ),
             (
                 self.first_port <= self.last_port
@@ -110,9 +122,9 @@ impl Turn {
             ),
             (
                 // A datagram has to fit.
-                self.allocation_bytes_per_second >= 2_048
+                self.account_bytes_per_second >= 2_048
                     && buckets.iter().all(|bucket| bucket.burst > 0 && bucket.refill_ms > 0),
-                "turn: allocation_bytes_per_second must be 2048 or more, no rate 0",
+                "turn: account_bytes_per_second must be 2048 or more, no rate 0",
             ),
         ]
     }

@@ -1,6 +1,7 @@
 //! Who may use the server, for which call, and how much of it.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use data_encoding::{BASE64, HEXLOWER};
@@ -25,6 +26,8 @@ const MAX_CALLS: usize = 50_000;
 const MAX_ACCOUNTS: usize = 200_000;
 /// Random bytes in the name of a call.
 const CALL_BYTES: usize = 16;
+/// What a datagram costs beside its bytes: its headers, and the work.
+const DATAGRAM_BYTES: u64 = 48;
 /// Waiting time named when [`MAX_CALLS`] is reached, milliseconds.
 const FULL_RETRY_MS: u32 = 30_000;
 
@@ -57,10 +60,18 @@ struct Call {
     allocations: usize,
 }
 
-#[derive(Default)]
 struct Account {
     allocations: usize,
     used: Arc<Mutex<Used>>,
+    /// What it carries in a second, each way.
+    rates: Arc<[Rate; 2]>,
+}
+
+/// Which way a datagram goes, seen from the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Out,
+    In,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -133,42 +144,47 @@ impl Calls {
         known.then(|| self.password(username))
     }
 
-    /// Room for one more allocation of this call.
-    pub(crate) fn allocate(self: &Arc<Self>, username: &str) -> Result<Lease, NoRoom> {
-        let result = self.try_allocate(username);
-        self.metrics.turn(match &result {
+    /// What became of an allocation that was asked for.
+    pub(crate) fn count<T>(&self, result: &Result<T, NoRoom>) {
+        self.metrics.turn(match result {
             Ok(_) => TurnEnd::Allocated,
             Err(NoRoom::NoCall) => TurnEnd::NoCall,
             Err(NoRoom::Account) => TurnEnd::AccountFull,
             Err(NoRoom::Server) => TurnEnd::ServerFull,
         });
-        result
     }
 
-    fn try_allocate(self: &Arc<Self>, username: &str) -> Result<Lease, NoRoom> {
+    /// Room for one more allocation of this call.
+    pub(crate) fn allocate(self: &Arc<Self>, username: &str) -> Result<Lease, NoRoom> {
         let mut table = self.table();
         let Table { calls, accounts, allocations } = &mut *table;
-        let call = calls.get_mut(username).ok_or(NoRoom::NoCall)?;
+        // What was given for one call makes no allocations later, while one of them stands.
+        let now = self.clock.now();
+        let call = calls.get_mut(username).filter(|call| now < call.expires_at);
+        let call = call.ok_or(NoRoom::NoCall)?;
         if *allocations >= self.settings.max_allocations {
             return Err(NoRoom::Server);
         }
         if accounts.len() >= MAX_ACCOUNTS && !accounts.contains_key(&call.peer) {
             return Err(NoRoom::Server);
         }
-        let account = accounts.entry(call.peer).or_default();
+        let account = accounts.entry(call.peer).or_insert_with(|| {
+            let per_second = self.settings.account_bytes_per_second.max(1);
+            let quota = Quota::per_second(per_second.try_into().expect("not zero"));
+            let rates = Arc::new([(); 2].map(|()| RateLimiter::direct(quota)));
+            Account { allocations: 0, used: Arc::default(), rates }
+        });
         if account.allocations >= self.settings.max_allocations_per_account {
             return Err(NoRoom::Account);
         }
         (call.allocations, account.allocations) = (call.allocations + 1, account.allocations + 1);
         *allocations += 1;
         self.metrics.allocations.inc();
-        let per_second = self.settings.allocation_bytes_per_second.max(1);
-        let quota = Quota::per_second(per_second.try_into().expect("not zero"));
         Ok(Lease {
             calls: Arc::clone(self),
             username: username.to_owned(),
             used: Arc::clone(&account.used),
-            rate: RateLimiter::direct(quota),
+            rates: Arc::clone(&account.rates),
         })
     }
 
@@ -182,7 +198,8 @@ impl Calls {
             let used = account.used.lock().unwrap_or_else(PoisonError::into_inner);
             account.allocations > 0 || used.day == today
         });
-        let over = table.calls.iter().filter(|(_, call)| !self.is_open(call, now));
+        let ends = |call: &Call| call.allocations > 0 && !self.is_open(call, now);
+        let over = table.calls.iter().filter(|(_, call)| ends(call));
         over.map(|(username, _)| username.clone()).collect()
     }
 
@@ -206,13 +223,13 @@ pub(crate) struct Lease {
     calls: Arc<Calls>,
     username: String,
     used: Arc<Mutex<Used>>,
-    rate: Rate,
+    rates: Arc<[Rate; 2]>,
 }
 
 impl Lease {
     /// Whether so many bytes may be carried.
-    pub(crate) fn carry(&self, bytes: usize) -> bool {
-        let end = self.try_carry(bytes as u64);
+    pub(crate) fn carry(&self, way: Way, bytes: usize) -> bool {
+        let end = self.try_carry(way, bytes as u64 + DATAGRAM_BYTES);
         match end {
             None => drop(self.calls.metrics.carried.inc_by(bytes as u64)),
             Some(end) => self.calls.metrics.turn(end),
@@ -225,9 +242,11 @@ impl Lease {
         self.calls.metrics.turn(TurnEnd::Peer);
     }
 
-    fn try_carry(&self, bytes: u64) -> Option<TurnEnd> {
-        let cost = u32::try_from(bytes.max(1)).ok().and_then(std::num::NonZeroU32::new);
-        if cost.is_none_or(|cost| !matches!(self.rate.check_n(cost), Ok(Ok(())))) {
+    fn try_carry(&self, way: Way, bytes: u64) -> Option<TurnEnd> {
+        let cost = u32::try_from(bytes).ok().and_then(NonZeroU32::new);
+        let [out, back] = &*self.rates;
+        let rate = if way == Way::Out { out } else { back };
+        if cost.is_none_or(|cost| !matches!(rate.check_n(cost), Ok(Ok(())))) {
             return Some(TurnEnd::Rate);
         }
         let today = self.calls.clock.now().0 / DAY;
@@ -260,3 +279,6 @@ impl Drop for Lease {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+pub(crate) use tests::testing;

@@ -1,17 +1,22 @@
 //! The socket of one allocation, as the library sees it: what may not pass is dropped here.
 
 use std::any::Any;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use tokio::net::UdpSocket;
 use webrtc_util::Conn;
 
-use super::calls::Lease;
+use super::calls::{Lease, Way};
+use super::door::Place;
 use super::peers::Peers;
 
 type Result<T> = std::result::Result<T, webrtc_util::Error>;
+
+/// Most addresses that one allocation writes to: the candidates of a call are a few.
+const MAX_PEERS: usize = 64;
 
 /// A socket that carries for an account, within what it may use, to whom it may reach.
 pub(crate) struct Relayed {
@@ -20,6 +25,25 @@ pub(crate) struct Relayed {
     pub(crate) at: SocketAddr,
     pub(crate) lease: Lease,
     pub(crate) peers: Arc<Peers>,
+    /// To whom its owner wrote. What comes from others costs the owner nothing, and is dropped.
+    pub(crate) written_to: Mutex<HashSet<IpAddr>>,
+    /// Ends its place at the door.
+    pub(crate) _place: Place,
+}
+
+impl Relayed {
+    fn written_to(&self) -> MutexGuard<'_, HashSet<IpAddr>> {
+        self.written_to.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The way to a peer that may be written to.
+    fn way_to(&self, peer: SocketAddr) -> Option<SocketAddr> {
+        let way = self.peers.way_to(peer)?;
+        let mut written_to = self.written_to();
+        let known = written_to.contains(&peer.ip())
+            || (written_to.len() < MAX_PEERS && written_to.insert(peer.ip()));
+        known.then_some(way)
+    }
 }
 
 impl Drop for Relayed {
@@ -33,18 +57,23 @@ impl Conn for Relayed {
     async fn recv_from(&self, buffer: &mut [u8]) -> Result<(usize, SocketAddr)> {
         loop {
             let (bytes, from) = self.socket.recv_from(buffer).await?;
-            if self.lease.carry(bytes) {
+            let from = self.peers.sender(from);
+            let awaited = self.written_to().contains(&from.ip());
+            if awaited && self.lease.carry(Way::In, bytes) {
                 return Ok((bytes, from));
             }
         }
     }
 
     async fn send_to(&self, bytes: &[u8], to: SocketAddr) -> Result<usize> {
-        if !self.peers.may_reach(&to) {
-            self.lease.refused_peer();
-        } else if self.lease.carry(bytes.len()) {
-            // A datagram that the system does not take is one that was lost.
-            let _ = self.socket.send_to(bytes, to).await;
+        match self.way_to(to) {
+            None => self.lease.refused_peer(),
+            Some(way) => {
+                if self.lease.carry(Way::Out, bytes.len()) {
+                    // A datagram that the system does not take now is one that was lost: nobody waits for it.
+                    let _ = self.socket.try_send_to(bytes, way);
+                }
+            }
         }
         Ok(bytes.len())
     }

@@ -65,7 +65,7 @@ async fn what_people_try_and_what_happens() {
     println!("{:44} {:>6}  what happened", "what was tried", "tried");
     guessing().await;
     enumeration().await;
-    pumping().await;
+    Box::pin(pumping()).await;
     replay().await;
     stolen_credentials().await;
     floods().await;

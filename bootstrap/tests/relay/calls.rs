@@ -99,6 +99,11 @@ async fn two_people_who_reach_each_other_in_no_other_way_hear_each_other() {
     assert!(mapped.ip().is_loopback(), "{mapped}");
     let (adas, bens) = (adas.allocate().await.unwrap(), bens.allocate().await.unwrap());
     let (to_ada, to_ben) = (adas.local_addr().unwrap(), bens.local_addr().unwrap());
+    // What nobody waits for costs them nothing.
+    let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    for _ in 0..50 {
+        stranger.send_to(&[7; 1_000], to_ada).await.unwrap();
+    }
     // Each side lets the other in by writing; whether "one" came in time is not ours to say.
     adas.send_to(b"one", to_ben).await.unwrap();
     bens.send_to(b"two", to_ada).await.unwrap();
@@ -106,6 +111,36 @@ async fn two_people_who_reach_each_other_in_no_other_way_hear_each_other() {
     adas.send_to(b"three", to_ben).await.unwrap();
     while heard(&bens).await != b"three" {}
     assert_eq!(counted(&bench, "turn_allocations").await, 2);
+    let carried = counted(&bench, "turn_carried_bytes_total").await;
+    assert!((13..=22).contains(&carried), "{carried} bytes for eleven, out and in");
+}
+
+#[tokio::test]
+async fn a_relay_behind_a_router_carries_between_its_own() {
+    let bench = Bench::with(|config| {
+        carries_calls(config);
+        let external_ip = Some([192, 0, 2, 1].into());
+        config.turn = Some(Turn { external_ip, ..config.turn.clone().unwrap() });
+    })
+    .await;
+    let server = bench.relay.turn.unwrap();
+    assert_eq!(server.ip().to_string(), "192.0.2.1");
+    let here = format!("127.0.0.1:{}", server.port());
+    let mut browsers = Vec::new();
+    for byte in [1, 2] {
+        let member = bench.member(byte).await;
+        let Credentials { username, password, .. } = granted(&member).await;
+        browsers.push(Browser::with(&here, username, password).await);
+    }
+    let (adas, bens) =
+        (browsers[0].allocate().await.unwrap(), browsers[1].allocate().await.unwrap());
+    let (to_ada, to_ben) = (adas.local_addr().unwrap(), bens.local_addr().unwrap());
+    assert_eq!(to_ada.ip().to_string(), "192.0.2.1");
+    adas.send_to(b"one", to_ben).await.unwrap();
+    bens.send_to(b"two", to_ada).await.unwrap();
+    let mut buffer = [0; 16];
+    let (bytes, from) = soon("a datagram", adas.recv_from(&mut buffer)).await.unwrap();
+    assert_eq!((&buffer[..bytes], from), (b"two".as_slice(), to_ben));
 }
 
 #[tokio::test]
@@ -205,47 +240,57 @@ async fn through_the_relay(bench: &Bench, eve: &Member) {
 }
 
 async fn many(eve: &Member, server: SocketAddr) {
-    // Each with credentials of its own: a browser for each.
+    // One set of credentials in many browsers.
     let told = granted(eve).await;
     let mut kept = Vec::new();
-    let (mut made, asked) = (0, 30);
+    let asked = 30;
     for _ in 0..asked {
         let Credentials { username, password, .. } = told.clone();
         let browser = Browser::with(&server.to_string(), username, password).await;
         if let Ok(allocation) = browser.allocate().await {
-            made += 1;
             kept.push((browser, allocation));
         }
     }
-    assert!(made <= 12, "{made} allocations of one account");
-    row("allocations of one account", asked, &format!("{made} were made, 12 stand at most"));
+    // The one before may have ended, or not.
+    let stand = kept.len();
+    assert!((11..=12).contains(&stand), "{stand} allocations of one account");
+    row("allocations of one account", asked, "12 stood");
 
-    let stranger = UdpSocket::bind("127.0.0.2:0").await.unwrap();
-    let browser = Browser::of(eve).await;
-    let (rounds, burst) = (100, 200);
-    let (mut answered, mut slowest) = (0u32, Duration::ZERO);
+    let [stranger, somebody] =
+        ["127.0.0.2:0", "127.0.0.3:0"].map(|at| std::net::UdpSocket::bind(at).unwrap());
+    let (rounds, burst) = (200u32, 100);
+    let (mut answered, mut slowest, mut buffer) = (0u32, Duration::ZERO, [0; 256]);
+    stranger.set_nonblocking(true).unwrap();
+    somebody.set_nonblocking(true).unwrap();
+    let somebody = UdpSocket::from_std(somebody).unwrap();
+    let started = Instant::now();
     for _ in 0..rounds {
         for _ in 0..burst {
-            let mut message = Message::new();
-            let parts: [Box<dyn Setter>; 2] =
-                [Box::new(TransactionId::new()), Box::new(BINDING_REQUEST)];
-            message.build(&parts).unwrap();
-            stranger.send_to(&message.raw, server).await.unwrap();
+            stranger.send_to(&binding_request(), server).unwrap();
         }
-        // Behind all of those.
+        // Behind all of those, and once only: whoever is kept out waits for ever.
         let begun = Instant::now();
-        soon("an answer", browser.client.send_binding_request()).await.unwrap();
+        somebody.send_to(&binding_request(), server).await.unwrap();
+        soon("an answer", somebody.recv_from(&mut buffer)).await.unwrap();
         slowest = slowest.max(begun.elapsed());
-        let mut buffer = [0; 256];
-        while stranger.try_recv_from(&mut buffer).is_ok() {
+        while stranger.recv_from(&mut buffer).is_ok() {
             answered += 1;
         }
     }
-    let (sent, waited) = (rounds * burst, slowest.as_millis());
-    assert!(answered < sent / 10, "{answered} answers");
+    // 200 at once, and 50 a second.
+    let most = 200 + 50 * (started.elapsed().as_secs() as u32 + 1);
+    assert!(answered <= most, "{answered} answers, {most} at most");
+    let waited = slowest.as_millis();
     row(
         "STUN requests of one stranger at once",
-        sent,
+        rounds * burst,
         &format!("{answered} were answered; somebody else always was, within {waited} ms"),
     );
+}
+
+fn binding_request() -> Vec<u8> {
+    let mut message = Message::new();
+    let parts: [Box<dyn Setter>; 2] = [Box::new(TransactionId::new()), Box::new(BINDING_REQUEST)];
+    message.build(&parts).unwrap();
+    message.raw
 }

@@ -33,8 +33,8 @@ impl Bench {
             call_seconds: CALL / SECOND,
             max_allocations: 3,
             max_allocations_per_account: 2,
-            allocation_bytes_per_second: 10_000,
-            account_bytes_per_day: 15_000,
+            account_bytes_per_second: 10_000,
+            account_bytes_per_day: 25_000,
             ..settings
         };
         let calls = Arc::new(Calls::new(
@@ -106,6 +106,7 @@ fn a_call_outlasts_what_opened_it_and_ends() {
     let lease = bench.calls.allocate(&used).unwrap();
     bench.pass(60 * SECOND);
     assert!(bench.calls.password_of(&used).is_some(), "it refreshes");
+    assert_eq!(bench.calls.allocate(&used).err(), Some(NoRoom::NoCall), "and no more than that");
     assert_eq!(bench.calls.password_of(&unused), None);
     assert!(bench.calls.sweep().is_empty());
     assert_eq!(bench.calls.table().calls.len(), 1);
@@ -149,13 +150,23 @@ fn bytes_are_counted_for_each_second_and_each_day() {
     let call = bench.call(&bench.ada);
     let (first, second) =
         (bench.calls.allocate(&call).unwrap(), bench.calls.allocate(&call).unwrap());
-    assert!(first.carry(10_000));
-    assert!(!first.carry(10_000), "a second has not passed");
-    assert!(second.carry(5_000));
-    assert!(!second.carry(1), "the account has none left for today");
+    assert!(first.carry(Way::Out, 9_952));
+    assert!(!second.carry(Way::Out, 9_952), "a second has not passed for the account");
+    assert!(second.carry(Way::In, 5_000), "the other way has its own");
+    bench.pass(DAY / 2);
+    assert!(second.carry(Way::In, 4_000));
+    for _ in 0..3 {
+        // 48 bytes go with each datagram, however small it is.
+        assert!(second.carry(Way::In, 0));
+    }
+    assert_eq!(bench.calls.metrics.carried.get(), 18_952);
+    let used = || first.used.lock().unwrap().bytes;
+    assert_eq!(used(), 18_952 + 6 * 48);
+    first.used.lock().unwrap().bytes = 24_990;
+    assert!(!second.carry(Way::In, 1), "the account has none left for today");
     bench.pass(DAY);
-    assert!(second.carry(4_000));
-    assert_eq!(bench.calls.metrics.carried.get(), 19_000);
+    assert!(second.carry(Way::In, 1));
+    assert_eq!(used(), 49);
 }
 
 #[test]
@@ -165,4 +176,15 @@ fn a_server_of_another_make_is_trusted_with_its_own_calls() {
     let call = bench.call(&bench.ada);
     assert!(bench.calls.table().calls.is_empty());
     assert_eq!(bench.calls.allocate(&call).err(), Some(NoRoom::NoCall));
+}
+
+pub(crate) mod testing {
+    use super::*;
+
+    /// Calls of a relay, and two that were asked for.
+    pub(crate) fn two_calls() -> (Arc<Calls>, [String; 2]) {
+        let bench = Bench::new();
+        let calls = [bench.call(&bench.ada), bench.call(&bench.ada)];
+        (bench.calls, calls)
+    }
 }
