@@ -6,7 +6,8 @@
 //!
 //! # Invariants
 //! * A piece is durable before its record says that it is there, and the record before it is confirmed.
-//! * Pieces go before their record, so that nothing stays that nobody knows of.
+//! * What is over is first said to be so for good, then its pieces go, then its record: nothing that is confirmed goes, and
+//!   what a kill left that nobody knows of is looked for at the next start.
 //!
 //! Spec: `docs/protocol/blob.md`.
 

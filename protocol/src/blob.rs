@@ -68,6 +68,8 @@ pub struct Usage {
     pub blobs: u64,
     /// Their bytes, as they will be.
     pub bytes: u64,
+    /// Those of them that are not whole.
+    pub unfinished: u64,
 }
 
 /// A blob as a relay stores it.
@@ -116,6 +118,10 @@ impl Blob {
         {
             return Err(BlobRefusal::Full);
         }
+        // Room that is asked for and not used: of one blob of the largest size at most.
+        if own.unfinished.saturating_add(bytes) > most {
+            return Err(BlobRefusal::Full);
+        }
         if all.bytes.saturating_add(bytes) > limits.relay_bytes {
             return Err(BlobRefusal::NoRoom);
         }
@@ -155,11 +161,35 @@ impl Blob {
         (0..self.pieces()).all(|piece| self.has(piece))
     }
 
+    /// Its bytes, while it is not whole.
+    #[must_use]
+    pub fn unfinished(&self) -> u64 {
+        if self.is_whole() { 0 } else { self.bytes }
+    }
+
     /// A piece is there from now on.
     pub fn keep(&mut self, piece: u32) {
         if let Some(byte) = self.stored.get_mut(piece as usize / 8) {
             *byte |= 1 << (piece % 8);
         }
+    }
+
+    /// A piece is not there any more.
+    pub fn lose(&mut self, piece: u32) {
+        if let Some(byte) = self.stored.get_mut(piece as usize / 8) {
+            *byte &= !(1 << (piece % 8));
+        }
+    }
+
+    /// It is over, and stays so.
+    pub fn end(&mut self) {
+        (self.until, self.unfinished_until) = (Timestamp::default(), Timestamp::default());
+    }
+
+    /// Whether [`end`](Self::end) was said.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.until == Timestamp::default() && self.unfinished_until == Timestamp::default()
     }
 
     /// When it ends.

@@ -49,32 +49,42 @@ pub(crate) fn holds(store: &dyn BlobStore) {
     assert!(open(store, 3, BEN, 2 * PIECE, NOW).is_ok());
 
     for piece in [0, 7, 8, 3, 99, 7] {
-        assert!(of(store.keep(first, piece)));
+        assert!(of(store.keep(first, piece, NOW)));
     }
-    assert!(!of(store.keep(BlobId([9; 32]), 0)), "there is none");
+    of(store.lose(first, 3));
+    assert!(!of(store.get(first)).expect("there").has(3));
+    assert!(of(store.keep(first, 3, NOW)));
+    assert!(!of(store.keep(BlobId([9; 32]), 0, NOW)), "there is none");
     let there = of(store.get(first)).expect("there");
     let has: Vec<u32> = (0..9).filter(|piece| there.has(*piece)).collect();
     assert_eq!((has, there.ends_at()), (vec![0, 3, 7, 8], NOW.plus(DAY)));
-    assert!(of(store.keep(second, 0)));
+    assert!(of(store.keep(second, 0, NOW)));
     assert_eq!(of(store.get(second)).expect("there").ends_at(), NOW.plus(7 * DAY), "whole");
 
-    assert!(of(store.over(NOW, 9)).is_empty());
+    assert!(of(store.over(NOW, None, 9)).is_empty());
     let day = NOW.plus(DAY);
-    let mut over = of(store.over(day, 9));
-    over.sort_unstable();
-    assert_eq!(over, [first, third], "those that are not whole");
-    assert_eq!(of(store.over(day, 1)).len(), 1);
-    of(store.forget(second, day));
+    assert_eq!(of(store.over(day, None, 9)), [first, third], "those that are not whole");
+    assert_eq!(of(store.over(day, None, 1)), [first]);
+    assert_eq!(of(store.over(day, Some(first), 9)), [third]);
+    assert!(!of(store.settle(second, day)));
+    of(store.forget(second));
     assert!(of(store.get(second)).is_some(), "it is not over");
     assert_eq!(open(store, 1, ADA, 8 * PIECE + 1, day), Err(BlobRefusal::Taken), "it is over");
-    of(store.forget(first, day));
-    of(store.forget(third, day));
+    assert!(!of(store.keep(first, 1, day)), "a piece that comes too late");
+    of(store.forget(first));
+    assert!(of(store.get(first)).is_some(), "it is not settled");
+    assert!(of(store.settle(first, day)) && of(store.settle(third, day)));
+    // What is settled stays over, for a clock that is behind as well.
+    assert!(!of(store.keep(first, 1, NOW)) && of(store.settle(first, NOW)));
+    of(store.forget(first));
+    of(store.forget(third));
+    assert!(!of(store.settle(first, day)), "gone");
     assert!(of(store.get(first)).is_none() && of(store.get(third)).is_none());
 
     assert!(!of(store.end(second, BEN)), "not his");
     assert!(of(store.end(second, ADA)));
-    assert_eq!(of(store.over(NOW, 9)), [second]);
-    of(store.forget(second, NOW));
+    assert_eq!(of(store.over(NOW, None, 9)), [second]);
+    of(store.forget(second));
     assert!(!of(store.end(second, ADA)), "gone");
 
     // Room comes back with what is forgotten.
@@ -83,12 +93,12 @@ pub(crate) fn holds(store: &dyn BlobStore) {
     }
     assert_eq!(open(store, 30, ADA, PIECE, day), Err(BlobRefusal::Full));
     of(store.end_all(ADA));
-    assert_eq!(of(store.over(NOW, 99)).len(), 10);
-    for id in of(store.over(NOW, 99)) {
-        of(store.forget(id, NOW));
+    assert_eq!(of(store.over(NOW, None, 99)).len(), 10);
+    for id in of(store.over(NOW, None, 99)) {
+        of(store.forget(id));
     }
     assert!(open(store, 40, ADA, 10 * PIECE, day).is_ok());
-    assert!(of(store.keep(BlobId([40; 32]), 5)));
+    assert!(of(store.keep(BlobId([40; 32]), 5, day)));
 }
 
 /// The same store, opened again after [`holds`].
@@ -96,7 +106,7 @@ pub(crate) fn is_still_there(store: &dyn BlobStore) {
     let blob = of(store.get(BlobId([40; 32]))).expect("there");
     assert!(blob.has(5) && !blob.has(4) && blob.owner == ADA);
     assert_eq!(open(store, 41, ADA, PIECE, NOW), Err(BlobRefusal::Full), "it is counted");
-    assert_eq!(of(store.over(NOW.plus(2 * DAY), 9)), [BlobId([40; 32])]);
+    assert_eq!(of(store.over(NOW.plus(2 * DAY), None, 9)), [BlobId([40; 32])]);
 }
 
 /// How many of `tried` blobs of one piece one account gets room for.

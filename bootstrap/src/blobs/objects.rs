@@ -4,12 +4,16 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Name;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use protocol::blob::BlobId;
+
+/// Bytes of the disk that files leave alone: the relay's store may be on it, and everything else of the machine.
+const RESERVE: u64 = 1 << 30;
 
 /// Why a piece could not be written, read or removed. Names no blob.
 #[derive(Debug, thiserror::Error)]
@@ -43,9 +47,83 @@ impl Objects {
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut making, 0o700);
         making.create(folder)?;
+        for first in 0..=u8::MAX {
+            making.create(folder.join(HEXLOWER.encode(&[first])))?;
+        }
+        // Theirs are the names in them, and each of them is a name in the one above.
+        for above in folder.ancestors().take(2).filter(|above| !above.as_os_str().is_empty()) {
+            synced(above)?;
+        }
         let store = LocalFileSystem::new_with_prefix(folder).map_err(std::io::Error::other)?;
         // What is confirmed outlives the power.
         Ok(Self { store: Arc::new(store.with_fsync(true)), folder: folder.to_owned() })
+    }
+
+    /// Whether the disk has so many bytes, and [`RESERVE`] for everybody else who writes to it.
+    pub(crate) async fn has_room(&self, bytes: u64) -> Result<bool, ObjectError> {
+        let folder = self.folder.clone();
+        blocking(move || {
+            let disk = rustix::fs::statvfs(&folder)?;
+            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+            Ok(free >= bytes.saturating_add(RESERVE))
+        })
+        .await
+    }
+
+    /// A place for the pieces of a blob, that is still there after a power cut: pieces that come at once need not wait for each other.
+    pub(crate) async fn prepare(&self, blob: BlobId) -> Result<(), ObjectError> {
+        let place = self.folder.join(prefix(blob));
+        blocking(move || {
+            std::fs::create_dir_all(&place)?;
+            place.parent().map_or(Ok(()), synced)
+        })
+        .await
+    }
+
+    /// Whether a piece of that length is there.
+    pub(crate) async fn has(
+        &self,
+        blob: BlobId,
+        piece: u32,
+        bytes: u64,
+    ) -> Result<bool, ObjectError> {
+        match self.store.head(&name(blob, piece)).await {
+            Ok(found) => Ok(found.size == bytes),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(in_words(&error)),
+        }
+    }
+
+    /// A piece is not there any more.
+    pub(crate) async fn remove_piece(&self, blob: BlobId, piece: u32) -> Result<(), ObjectError> {
+        match self.store.delete(&name(blob, piece)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(in_words(&error)),
+        }
+    }
+
+    /// Blobs of which something is there that was not touched for so long.
+    pub(crate) async fn untouched(&self, since: Duration) -> Result<Vec<BlobId>, ObjectError> {
+        let folder = self.folder.clone();
+        blocking(move || {
+            let mut found = Vec::new();
+            for first in std::fs::read_dir(&folder)? {
+                for place in std::fs::read_dir(first?.path())? {
+                    let place = place?;
+                    let name = place.file_name();
+                    let name = name.to_str().and_then(|name| HEXLOWER.decode(name.as_bytes()).ok());
+                    let Some(Ok(id)) = name.map(|name| <[u8; 32]>::try_from(name)) else {
+                        continue;
+                    };
+                    let touched = place.metadata()?.modified()?;
+                    if touched.elapsed().is_ok_and(|for_long| for_long >= since) {
+                        found.push(BlobId(id));
+                    }
+                }
+            }
+            Ok(found)
+        })
+        .await
     }
 
     /// The piece is durable when this returns; one that was there is replaced.
@@ -75,12 +153,33 @@ impl Objects {
 
     /// Nothing of a blob is there any more, nor what was left of a piece that was being written when the process was killed.
     pub(crate) async fn remove(&self, blob: BlobId) -> Result<(), ObjectError> {
-        match tokio::fs::remove_dir_all(self.folder.join(prefix(blob))).await {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(ObjectError::Failed(error.kind().to_string()))
-            }
-            _ => Ok(()),
-        }
+        let place = self.folder.join(prefix(blob));
+        blocking(move || match std::fs::remove_dir_all(&place) {
+            Ok(()) => place.parent().map_or(Ok(()), synced),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        })
+        .await
+    }
+}
+
+/// What is in a folder outlives the power.
+fn synced(folder: &Path) -> std::io::Result<()> {
+    std::fs::File::open(folder)?.sync_all()
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T, ObjectError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    let done = done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+    done.map_err(|error| in_words_of(error.kind()))
+}
+
+fn in_words_of(kind: ErrorKind) -> ObjectError {
+    match kind {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => ObjectError::Full,
+        kind => ObjectError::Failed(kind.to_string()),
     }
 }
 
@@ -100,10 +199,7 @@ fn in_words(error: &object_store::Error) -> ObjectError {
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = next {
         if let Some(io) = error.downcast_ref::<std::io::Error>() {
-            return match io.kind() {
-                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => ObjectError::Full,
-                kind => ObjectError::Failed(kind.to_string()),
-            };
+            return in_words_of(io.kind());
         }
         next = error.source();
     }
@@ -130,6 +226,12 @@ mod tests {
         let half = folder.join(prefix(ID)).join("1#1");
         std::fs::write(&half, "half").expect("ours");
         assert!(objects.get(ID, 1).await.expect("works").is_none());
+        assert!(objects.has(ID, 0, 20).await.expect("works"));
+        assert!(!objects.has(ID, 0, 10).await.expect("works"), "of another length");
+        assert_eq!(objects.untouched(Duration::ZERO).await.expect("works"), [ID]);
+        assert!(objects.untouched(Duration::from_secs(60)).await.expect("works").is_empty());
+        objects.remove_piece(ID, 0).await.expect("removed");
+        assert!(!objects.has(ID, 0, 20).await.expect("works"));
         objects.remove(ID).await.expect("removed");
         objects.remove(ID).await.expect("nothing to remove");
         assert!(objects.get(ID, 0).await.expect("works").is_none() && !half.exists());
@@ -140,7 +242,9 @@ mod tests {
     async fn a_failure_names_no_blob() {
         let dir = tempfile::tempdir().expect("a directory");
         let objects = Objects::open(dir.path()).expect("a folder");
-        std::fs::write(dir.path().join("ab"), "a file where a folder belongs").expect("ours");
+        let place = dir.path().join("ab");
+        std::fs::remove_dir(&place).expect("empty");
+        std::fs::write(&place, "a file where a folder belongs").expect("ours");
         let error = objects.put(ID, 0, vec![1]).await.expect_err("impossible");
         assert!(!format!("{error} {error:?}").contains("abab"), "{error}");
     }

@@ -11,7 +11,7 @@ use serde_bytes::ByteBuf;
 use super::store::{BlobStore, Opening};
 use crate::config::Postgres;
 use crate::error::StoreError;
-use crate::postgres::{Connection, fixed, signed, unsigned};
+use crate::postgres::{Connection, Parameters, fixed, signed, unsigned};
 
 #[derive(Debug)]
 pub(crate) struct PostgresBlobs(Mutex<Connection>);
@@ -20,6 +20,16 @@ impl PostgresBlobs {
     /// Blocks.
     pub(crate) fn open(config: &Postgres) -> Result<Self, StoreError> {
         Ok(Self(Mutex::new(Connection::open(config)?)))
+    }
+
+    /// Sets the bit of a piece, if the blob is there and ends later; whether it does.
+    fn set(&self, blob: BlobId, piece: u32, bit: i32, now: Timestamp) -> Result<bool, StoreError> {
+        let piece = i32::try_from(piece).unwrap_or(i32::MAX);
+        // A piece that it does not have changes nothing.
+        let sql = "UPDATE blobs SET stored = CASE WHEN $2::integer < pieces \
+                   THEN set_bit(stored, $2::integer, $3::integer) ELSE stored END WHERE blob = $1 AND ends > $4";
+        let parameters: Parameters<'_> = &[&blob.0.as_slice(), &piece, &bit, &signed(now.0)];
+        Ok(self.connection().execute(sql, parameters)? > 0)
     }
 
     /// A poisoned lock guards a connection, whose transaction ended with its statement or ends with it.
@@ -46,24 +56,35 @@ impl BlobStore for PostgresBlobs {
         opened
     }
 
-    fn keep(&self, blob: BlobId, piece: u32) -> Result<bool, StoreError> {
-        let bit = i32::try_from(piece).unwrap_or(i32::MAX);
-        // A piece that it does not have changes nothing.
-        let sql = "UPDATE blobs SET stored = CASE WHEN $2::integer < pieces THEN set_bit(stored, $2::integer, 1) \
-                   ELSE stored END WHERE blob = $1";
-        Ok(self.connection().execute(sql, &[&blob.0.as_slice(), &bit])? > 0)
+    fn keep(&self, blob: BlobId, piece: u32, now: Timestamp) -> Result<bool, StoreError> {
+        self.set(blob, piece, 1, now)
     }
 
-    fn over(&self, now: Timestamp, most: usize) -> Result<Vec<BlobId>, StoreError> {
+    fn lose(&self, blob: BlobId, piece: u32) -> Result<(), StoreError> {
+        self.set(blob, piece, 0, Timestamp::default()).map(drop)
+    }
+
+    fn over(
+        &self,
+        now: Timestamp,
+        after: Option<BlobId>,
+        most: usize,
+    ) -> Result<Vec<BlobId>, StoreError> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let sql = "SELECT blob FROM blobs WHERE ends <= $1 ORDER BY ends LIMIT $2";
-        let rows = self.connection().query(sql, &[&signed(now.0), &most])?;
+        let after = after.map_or(Vec::new(), |after| after.0.to_vec());
+        let sql = "SELECT blob FROM blobs WHERE ends <= $1 AND blob > $2 ORDER BY blob LIMIT $3";
+        let rows = self.connection().query(sql, &[&signed(now.0), &after, &most])?;
         rows.iter().map(|row| fixed(row, 0).map(BlobId)).collect()
     }
 
-    fn forget(&self, blob: BlobId, now: Timestamp) -> Result<(), StoreError> {
-        let sql = "DELETE FROM blobs WHERE blob = $1 AND ends <= $2";
-        self.connection().execute(sql, &[&blob.0.as_slice(), &signed(now.0)]).map(drop)
+    fn settle(&self, blob: BlobId, now: Timestamp) -> Result<bool, StoreError> {
+        let sql = "UPDATE blobs SET until = 0, unfinished_until = 0 WHERE blob = $1 AND ends <= $2";
+        Ok(self.connection().execute(sql, &[&blob.0.as_slice(), &signed(now.0)])? > 0)
+    }
+
+    fn forget(&self, blob: BlobId) -> Result<(), StoreError> {
+        let sql = "DELETE FROM blobs WHERE blob = $1 AND until = 0 AND unfinished_until = 0";
+        self.connection().execute(sql, &[&blob.0.as_slice()]).map(drop)
     }
 
     fn end(&self, blob: BlobId, owner: AccountId) -> Result<bool, StoreError> {
@@ -94,6 +115,22 @@ fn blob_of(row: &Row) -> Result<Blob, StoreError> {
     })
 }
 
+/// What the blobs of an account come to, or all.
+fn used(connection: &mut Connection, owner: Option<AccountId>) -> Result<Usage, StoreError> {
+    let owner = owner.as_ref().map(|owner| owner.0.as_slice());
+    let rows = connection.query(
+        "SELECT count(*), coalesce(sum(bytes), 0)::bigint, \
+         coalesce(sum(bytes) FILTER (WHERE bit_count(stored) < pieces), 0)::bigint \
+         FROM blobs WHERE owner = $1 OR $1 IS NULL",
+        &[&owner],
+    )?;
+    Ok(rows.first().map_or(Usage::default(), |row| Usage {
+        blobs: unsigned(row.get(0)),
+        bytes: unsigned(row.get(1)),
+        unfinished: unsigned(row.get(2)),
+    }))
+}
+
 /// Within a transaction.
 fn open(
     connection: &mut Connection,
@@ -102,21 +139,14 @@ fn open(
     opening: Opening<'_>,
 ) -> Result<Result<Blob, BlobRefusal>, StoreError> {
     // One at a time: rows that are not there yet cannot be locked. No other lock is waited for under it.
-    connection.execute("SELECT pg_advisory_xact_lock(5, 0)", &[])?;
+    connection.execute("SELECT pg_advisory_xact_lock(6, 0)", &[])?;
     let before = get(connection, blob)?;
-    let id = owner.0.as_slice();
-    let rows = connection.query(
-        "SELECT count(*) FILTER (WHERE owner = $1), coalesce(sum(bytes) FILTER (WHERE owner = $1), 0)::bigint, \
-         count(*), coalesce(sum(bytes), 0)::bigint FROM blobs",
-        &[&id],
-    )?;
-    let usage = |column| {
-        rows.first().map_or(Usage::default(), |row| Usage {
-            blobs: unsigned(row.get(column)),
-            bytes: unsigned(row.get(column + 1)),
-        })
+    let (own, all) = match before {
+        // What they come to is looked at for new ones only.
+        Some(_) => (Usage::default(), Usage::default()),
+        None => (used(connection, Some(owner))?, used(connection, None)?),
     };
-    let after = match opening(before.clone(), (usage(0), usage(2))) {
+    let after = match opening(before.clone(), (own, all)) {
         Ok(after) => after,
         Err(refusal) => return Ok(Err(refusal)),
     };

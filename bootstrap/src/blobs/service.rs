@@ -14,6 +14,7 @@ use protocol::time::{DAY, MINUTE, Timestamp};
 use serde_bytes::ByteBuf;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::objects::{ObjectError, Objects};
 use super::store::BlobStore;
@@ -29,6 +30,8 @@ const MAX_WORKING: usize = 64;
 const BUSY_RETRY_MS: u32 = 500;
 /// How often it is looked what is over.
 const SWEEP: Duration = Duration::from_secs(60);
+/// How long what nobody knows of is left alone: it may be on its way.
+const ORPHANED_AFTER: Duration = Duration::from_secs(3_600);
 /// Blobs that are forgotten in one go.
 const SWEEP_BATCH: usize = 100;
 
@@ -90,13 +93,16 @@ impl Service {
     /// Works until `inbox` closes, then waits for what is under way.
     ///
     /// # Errors
-    /// The first failure of the store of records. Whoever waited was told `Unavailable`.
+    /// The first failure of the store of records. Whose request it was is told `Unavailable`; the relay stops, and others
+    /// get no answer.
     pub(crate) async fn run<R: Send + 'static>(
         self,
         mut inbox: mpsc::Receiver<Asked<R>>,
         outbox: mpsc::Sender<(R, BlobResponse)>,
     ) -> Result<(), StoreError> {
         let permits = Arc::new(Semaphore::new(MAX_WORKING));
+        let (sweeping, stop) = (Arc::new(Semaphore::new(1)), CancellationToken::new());
+        let mut at_start = Some(());
         let mut under_way = JoinSet::new();
         let mut sweep = tokio::time::interval(SWEEP);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -108,8 +114,14 @@ impl Service {
                 }
                 _ = sweep.tick() => {
                     // As one of those that are worked on: it never waits for requests, nor they for it.
-                    let service = self.clone();
-                    under_way.spawn(async move { service.sweep().await });
+                    if let Ok(alone) = Arc::clone(&sweeping).try_acquire_owned() {
+                        let (service, stop, at_start) = (self.clone(), stop.clone(), at_start.take());
+                        under_way.spawn(async move {
+                            let result = service.sweep(&stop, at_start.is_some()).await;
+                            drop(alone);
+                            result
+                        });
+                    }
                     continue;
                 }
                 asked = inbox.recv() => asked,
@@ -117,6 +129,7 @@ impl Service {
             let Some(Asked { peer, request, reply }) = asked else { break };
             let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
                 let busy = BlobRefusal::Busy { retry_ms: BUSY_RETRY_MS };
+                self.metrics.blob_refusal(busy);
                 // The network task is gone only when the relay stops.
                 let _ = outbox.send((reply, BlobResponse::Refused(busy))).await;
                 continue;
@@ -138,6 +151,7 @@ impl Service {
                 result
             });
         }
+        stop.cancel();
         while let Some(done) = under_way.join_next().await {
             ended(done)?;
         }
@@ -149,6 +163,9 @@ impl Service {
         match request {
             BlobRequest::Open { blob, bytes, keep } => {
                 let owner = self.owner(peer, now)?;
+                if !self.objects.has_room(bytes).await? {
+                    return Err(BlobRefusal::NoRoom.into());
+                }
                 let limits = self.limits.clone();
                 let opened = self.stored(move |store| {
                     let opening =
@@ -156,6 +173,7 @@ impl Service {
                     store.open(blob, owner, &opening)
                 });
                 let opened = opened.await??;
+                self.objects.prepare(blob).await?;
                 self.metrics.blob(BlobEnd::Opened);
                 Ok(BlobResponse::State(opened.state()))
             }
@@ -168,7 +186,8 @@ impl Service {
                 if !self.stored(move |store| store.end(blob, owner)).await? {
                     return Err(BlobRefusal::Missing.into());
                 }
-                self.forget(blob, now).await?;
+                // Over for everybody; what cannot be removed now is when it is looked for.
+                let _ = self.forget(blob, now).await?;
                 self.metrics.blob(BlobEnd::Deleted);
                 Ok(BlobResponse::Deleted)
             }
@@ -193,14 +212,20 @@ impl Service {
         if there.piece_bytes(piece) != Some(bytes.len() as u64) {
             return Err(BlobRefusal::WrongPiece.into());
         }
-        if !there.has(piece) {
-            self.metrics.taken_bytes.inc_by(bytes.len() as u64);
+        // What is said to be there is written again if it is not: a folder may be older than its records.
+        let length = bytes.len() as u64;
+        if !there.has(piece) || !self.objects.has(blob, piece, length).await? {
+            if !self.objects.has_room(length).await? {
+                return Err(BlobRefusal::NoRoom.into());
+            }
             self.objects.put(blob, piece, bytes).await?;
+            self.metrics.taken_bytes.inc_by(length);
         }
         // Also for one that is there: what says so may not be durable yet.
-        if !self.stored(move |store| store.keep(blob, piece)).await? {
-            // It was forgotten meanwhile, and this piece came behind.
-            self.objects.remove(blob).await?;
+        let now = self.clock.now();
+        if !self.stored(move |store| store.keep(blob, piece, now)).await? {
+            // It is over since, and this piece came behind.
+            self.objects.remove_piece(blob, piece).await?;
             return Err(BlobRefusal::Missing.into());
         }
         Ok(BlobResponse::Stored)
@@ -215,20 +240,24 @@ impl Service {
         let there = self.there(blob, now).await?;
         let bytes = there.piece_bytes(piece).filter(|_| there.has(piece));
         let bytes = bytes.ok_or(BlobRefusal::Missing)?;
-        if !self.served.take(there.owner, bytes, self.served_bytes_per_day, now) {
+        if !self.served.has(there.owner, bytes, self.served_bytes_per_day, now) {
             let wait = DAY - now.0 % DAY;
             let retry_ms = u32::try_from(wait).unwrap_or(u32::MAX);
             return Err(BlobRefusal::Busy { retry_ms }.into());
         }
         match self.objects.get(blob, piece).await? {
             Some(bytes) => {
+                self.served.add(there.owner, bytes.len() as u64);
                 self.metrics.served_bytes.inc_by(bytes.len() as u64);
                 Ok(BlobResponse::Piece(ByteBuf::from(bytes)))
             }
             None => {
-                // Deleted between the two looks, or the folder is not what it was.
-                let gone = self.stored(move |store| store.get(blob)).await?.is_none();
-                if !gone {
+                // Deleted between the two looks, or the folder is not what it was. Its owner may put it again.
+                let left = self.stored(move |store| {
+                    let there = store.get(blob)?.is_some_and(|there| now < there.ends_at());
+                    if there { store.lose(blob, piece).map(|()| true) } else { Ok(false) }
+                });
+                if left.await? {
                     tracing::warn!("a piece of a file is not where it was put");
                 }
                 Err(BlobRefusal::Missing.into())
@@ -257,50 +286,80 @@ impl Service {
         done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
     }
 
-    /// Forgets a blob that is over.
-    async fn forget(&self, blob: BlobId, now: Timestamp) -> Result<(), Failure> {
+    /// Forgets a blob if it is over; whether it was. From the first step on nothing of it is confirmed any more.
+    async fn forget(&self, blob: BlobId, now: Timestamp) -> Result<bool, Failure> {
+        if !self.stored(move |store| store.settle(blob, now)).await? {
+            return Ok(false);
+        }
         self.objects.remove(blob).await?;
-        self.stored(move |store| store.forget(blob, now)).await?;
-        // A piece that was on its way found the record; it finds none from now on.
-        self.objects.remove(blob).await?;
-        Ok(())
+        self.stored(move |store| store.forget(blob)).await?;
+        Ok(true)
     }
 
-    /// Forgets what is over.
-    async fn sweep(&self) -> Result<(), StoreError> {
+    /// Forgets what is over, and at a start what nobody knows of.
+    async fn sweep(&self, stop: &CancellationToken, at_start: bool) -> Result<(), StoreError> {
         let now = self.clock.now();
+        let mut after = None;
         loop {
-            let over = self.stored(move |store| store.over(now, SWEEP_BATCH)).await?;
+            let over = self.stored(move |store| store.over(now, after, SWEEP_BATCH)).await?;
             for blob in &over {
+                if stop.is_cancelled() {
+                    return Ok(());
+                }
                 match self.forget(*blob, now).await {
-                    Ok(()) => self.metrics.blob(BlobEnd::Over),
-                    // It was said in the log; another time.
-                    Err(Failure::Refused(_)) => return Ok(()),
+                    Ok(true) => self.metrics.blob(BlobEnd::Over),
+                    // Somebody else did, or it was said in the log; another time, and the next one now.
+                    Ok(false) | Err(Failure::Refused(_)) => {}
                     Err(Failure::Store(error)) => return Err(error),
                 }
             }
+            after = over.last().copied();
             if over.len() < SWEEP_BATCH {
-                return Ok(());
+                break;
             }
         }
+        if at_start { self.remove_orphans(stop).await } else { Ok(()) }
+    }
+
+    /// Removes what was written for a blob that was gone by then, when the relay was killed before it could say so.
+    async fn remove_orphans(&self, stop: &CancellationToken) -> Result<(), StoreError> {
+        let untouched = match self.objects.untouched(ORPHANED_AFTER).await {
+            Ok(untouched) => untouched,
+            Err(error) => {
+                tracing::warn!(%error, "the folder of files could not be looked through");
+                return Ok(());
+            }
+        };
+        for blob in untouched {
+            if stop.is_cancelled() {
+                break;
+            }
+            if self.stored(move |store| store.get(blob)).await?.is_none()
+                && let Err(error) = self.objects.remove(blob).await
+            {
+                tracing::warn!(%error, "what nobody knows of could not be removed");
+            }
+        }
+        Ok(())
     }
 }
 
 impl Served {
-    /// Whether so many bytes may be served of an account's blobs.
-    fn take(&self, owner: AccountId, bytes: u64, most: u64, now: Timestamp) -> bool {
+    /// Whether so many bytes of an account's blobs may be served today.
+    fn has(&self, owner: AccountId, bytes: u64, most: u64, now: Timestamp) -> bool {
         let mut served = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let today = now.0 / DAY;
         if served.0 != today {
             *served = (today, HashMap::new());
         }
-        // Of accounts that have blobs here: as many as there are.
+        served.1.get(&owner).copied().unwrap_or_default().saturating_add(bytes) <= most
+    }
+
+    /// So many were. Of accounts that have blobs here: as many as there are.
+    fn add(&self, owner: AccountId, bytes: u64) {
+        let mut served = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = served.1.entry(owner).or_default();
-        let fits = taken.saturating_add(bytes) <= most;
-        if fits {
-            *taken += bytes;
-        }
-        fits
+        *taken = taken.saturating_add(bytes);
     }
 }
 

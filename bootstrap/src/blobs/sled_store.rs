@@ -74,12 +74,24 @@ impl SledBlobs {
         Ok(())
     }
 
-    /// Ends a record, if there is one.
-    fn end_one(&self, counted: &mut Counted, id: BlobId) -> Result<(), StoreError> {
-        let Some(before) = self.get(id)? else { return Ok(()) };
-        let over = Timestamp::default();
-        let after = Blob { until: over, unfinished_until: over, ..before.clone() };
-        self.put(counted, id, (Some(&before), &after))
+    /// Changes a record, if there is one; what the change says of it. Durable if it says so.
+    fn change(
+        &self,
+        id: BlobId,
+        change: impl FnOnce(&mut Blob) -> bool,
+    ) -> Result<bool, StoreError> {
+        let mut counted = self.counted();
+        let Some(before) = self.get(id)? else { return Ok(false) };
+        let mut after = before.clone();
+        let said = change(&mut after);
+        if after != before {
+            self.put(&mut counted, id, (Some(&before), &after))?;
+        }
+        drop(counted);
+        if said {
+            self.database.flush()?;
+        }
+        Ok(said)
     }
 }
 
@@ -112,26 +124,52 @@ impl BlobStore for SledBlobs {
         Ok(Ok(after))
     }
 
-    fn keep(&self, blob: BlobId, piece: u32) -> Result<bool, StoreError> {
-        let mut counted = self.counted();
-        let Some(before) = self.get(blob)? else { return Ok(false) };
-        let mut after = before.clone();
-        after.keep(piece);
-        self.put(&mut counted, blob, (Some(&before), &after))?;
-        drop(counted);
-        self.database.flush()?;
-        Ok(true)
+    fn keep(&self, blob: BlobId, piece: u32, now: Timestamp) -> Result<bool, StoreError> {
+        self.change(blob, |there| {
+            let kept = now < there.ends_at();
+            if kept {
+                there.keep(piece);
+            }
+            kept
+        })
     }
 
-    fn over(&self, now: Timestamp, most: usize) -> Result<Vec<BlobId>, StoreError> {
+    fn lose(&self, blob: BlobId, piece: u32) -> Result<(), StoreError> {
+        self.change(blob, |there| {
+            there.lose(piece);
+            true
+        })
+        .map(drop)
+    }
+
+    fn over(
+        &self,
+        now: Timestamp,
+        after: Option<BlobId>,
+        most: usize,
+    ) -> Result<Vec<BlobId>, StoreError> {
         let counted = self.counted();
         let over = counted.ends.iter().take_while(|(ends_at, _)| *ends_at <= now);
-        Ok(over.map(|(_, id)| *id).take(most).collect())
+        let mut over: Vec<_> =
+            over.map(|(_, id)| *id).filter(|id| after.is_none_or(|after| *id > after)).collect();
+        over.sort_unstable();
+        over.truncate(most);
+        Ok(over)
     }
 
-    fn forget(&self, blob: BlobId, now: Timestamp) -> Result<(), StoreError> {
+    fn settle(&self, blob: BlobId, now: Timestamp) -> Result<bool, StoreError> {
+        self.change(blob, |there| {
+            let over = there.ends_at() <= now;
+            if over {
+                there.end();
+            }
+            over
+        })
+    }
+
+    fn forget(&self, blob: BlobId) -> Result<(), StoreError> {
         let mut counted = self.counted();
-        if let Some(before) = self.get(blob)?.filter(|before| before.ends_at() <= now) {
+        if let Some(before) = self.get(blob)?.filter(Blob::is_ended) {
             self.tree.remove(blob.0).map_err(|error| self.database.failed(&error))?;
             counted.uncount(blob, &before);
         }
@@ -139,21 +177,24 @@ impl BlobStore for SledBlobs {
     }
 
     fn end(&self, blob: BlobId, owner: AccountId) -> Result<bool, StoreError> {
-        let mut counted = self.counted();
-        if self.get(blob)?.is_none_or(|there| there.owner != owner) {
-            return Ok(false);
-        }
-        self.end_one(&mut counted, blob)?;
-        drop(counted);
-        self.database.flush()?;
-        Ok(true)
+        self.change(blob, |there| {
+            let own = there.owner == owner;
+            if own {
+                there.end();
+            }
+            own
+        })
     }
 
     fn end_all(&self, owner: AccountId) -> Result<(), StoreError> {
         let mut counted = self.counted();
         let blobs = counted.of.get(&owner).map(|owned| owned.blobs.clone()).unwrap_or_default();
         for blob in blobs {
-            self.end_one(&mut counted, blob)?;
+            if let Some(before) = self.get(blob)? {
+                let mut after = before.clone();
+                after.end();
+                self.put(&mut counted, blob, (Some(&before), &after))?;
+            }
         }
         drop(counted);
         self.database.flush()
@@ -167,6 +208,7 @@ impl Counted {
         for usage in [&mut self.all, &mut owned.usage] {
             usage.blobs += 1;
             usage.bytes = usage.bytes.saturating_add(blob.bytes);
+            usage.unfinished = usage.unfinished.saturating_add(blob.unfinished());
         }
         self.ends.insert((blob.ends_at(), id));
     }
@@ -177,6 +219,7 @@ impl Counted {
         for usage in [&mut self.all, &mut owned.usage] {
             usage.blobs = usage.blobs.saturating_sub(1);
             usage.bytes = usage.bytes.saturating_sub(blob.bytes);
+            usage.unfinished = usage.unfinished.saturating_sub(blob.unfinished());
         }
         if owned.blobs.is_empty() {
             self.of.remove(&blob.owner);

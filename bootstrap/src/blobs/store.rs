@@ -1,4 +1,4 @@
-//! What keeps the records of blobs. Calls block; what they return is durable.
+//! What keeps the records of blobs. Calls block; what they confirm is durable.
 
 use std::fmt;
 
@@ -23,14 +23,25 @@ pub(crate) trait BlobStore: fmt::Debug + Send + Sync + 'static {
         opening: Opening<'_>,
     ) -> Result<Result<Blob, BlobRefusal>, StoreError>;
 
-    /// A piece is there from now on, if the blob is; whether it is.
-    fn keep(&self, blob: BlobId, piece: u32) -> Result<bool, StoreError>;
+    /// A piece is there from now on, if the blob is and is not over; whether it is.
+    fn keep(&self, blob: BlobId, piece: u32, now: Timestamp) -> Result<bool, StoreError>;
 
-    /// Blobs that are over, the first ones, at most so many.
-    fn over(&self, now: Timestamp, most: usize) -> Result<Vec<BlobId>, StoreError>;
+    /// A piece is not there any more.
+    fn lose(&self, blob: BlobId, piece: u32) -> Result<(), StoreError>;
 
-    /// Forgets a record, if it is over.
-    fn forget(&self, blob: BlobId, now: Timestamp) -> Result<(), StoreError>;
+    /// Blobs that are over, by their names, those behind `after`, at most so many.
+    fn over(
+        &self,
+        now: Timestamp,
+        after: Option<BlobId>,
+        most: usize,
+    ) -> Result<Vec<BlobId>, StoreError>;
+
+    /// Whether a blob is over; if so it stays over, whatever becomes of its pieces.
+    fn settle(&self, blob: BlobId, now: Timestamp) -> Result<bool, StoreError>;
+
+    /// Forgets a record that was settled.
+    fn forget(&self, blob: BlobId) -> Result<(), StoreError>;
 
     /// This one is over, if it is this account's; whether there was one.
     fn end(&self, blob: BlobId, owner: AccountId) -> Result<bool, StoreError>;

@@ -101,9 +101,12 @@ async fn only_members_put_files_and_only_their_own() {
 
 /// How many pieces are on the relay's disk.
 fn on_disk(bench: &Bench) -> usize {
-    fn count(folder: &std::path::Path) -> usize {
-        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-        entries.map(|path| if path.is_dir() { count(&path) } else { 1 }).sum()
+    // It may go while it is looked at.
+    fn count(path: &std::path::Path) -> usize {
+        match std::fs::read_dir(path) {
+            Ok(entries) => entries.flatten().map(|entry| count(&entry.path())).sum(),
+            Err(_) => usize::from(path.is_file()),
+        }
     }
     count(&bench.dir.path().join("blobs"))
 }
@@ -170,6 +173,48 @@ async fn an_account_has_so_much_room_and_is_no_web_server() {
     assert!(open(&ben, second, PIECE).await.is_ok());
     assert!(put(&ben.client, second, 0, piece.clone()).await == BlobResponse::Stored);
     assert_eq!(got(&ada.client, second, 0).await, Ok(piece), "each account has its own");
+}
+
+#[tokio::test]
+async fn a_piece_that_was_lost_is_missing_and_can_be_put_again() {
+    let bench = Bench::start().await;
+    let ada = bench.member(1).await;
+    let one = ByteBuf::from(vec![1]);
+    assert!(open(&ada, ID, 1).await.is_ok());
+    assert!(put(&ada.client, ID, 0, one.clone()).await == BlobResponse::Stored);
+    let place = bench.dir.path().join("blobs/09").join("09".repeat(32));
+    std::fs::remove_file(place.join("0")).unwrap();
+    assert_eq!(got(&ada.client, ID, 0).await, Err(BlobRefusal::Missing));
+    assert_eq!(*open(&ada, ID, 1).await.unwrap().stored, [0], "and it is said");
+    assert!(put(&ada.client, ID, 0, one.clone()).await == BlobResponse::Stored);
+    // Before anybody misses it.
+    std::fs::remove_file(place.join("0")).unwrap();
+    assert!(put(&ada.client, ID, 0, one.clone()).await == BlobResponse::Stored);
+    assert_eq!(got(&ada.client, ID, 0).await, Ok(one));
+}
+
+#[tokio::test]
+async fn one_file_that_cannot_be_removed_keeps_no_other_one() {
+    let bench = Bench::start().await;
+    let ada = bench.member(1).await;
+    let ids = [1, 2, 3].map(|n| BlobId([n; 32]));
+    for id in ids {
+        assert!(open(&ada, id, 1).await.is_ok());
+        assert!(put(&ada.client, id, 0, ByteBuf::from(vec![1])).await == BlobResponse::Stored);
+    }
+    // A file where the folder of the first belongs.
+    let place = bench.dir.path().join("blobs/01").join("01".repeat(32));
+    std::fs::remove_dir_all(&place).unwrap();
+    std::fs::write(&place, "in the way").unwrap();
+    bench.pass(8 * DAY);
+    let bench = bench.restart().await;
+    let left = async {
+        while on_disk(&bench) > 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    crate::client::soon("the others to be gone", left).await;
+    assert!(place.is_file());
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ fn open(bytes: u64, own: Usage, all: Usage) -> Result<Blob, BlobRefusal> {
 }
 
 fn used(blobs: u64, bytes: u64) -> Usage {
-    Usage { blobs, bytes }
+    Usage { blobs, bytes, unfinished: 0 }
 }
 
 #[test]
@@ -33,6 +33,9 @@ fn a_blob_takes_its_room_when_it_is_opened() {
     assert!(open(most, used(2, most), none).is_ok());
     assert_eq!(open(most, used(2, most + 1), none), Err(BlobRefusal::Full));
     assert_eq!(open(1, used(3, 0), none), Err(BlobRefusal::Full));
+    let waiting = |unfinished| Usage { blobs: 1, bytes: unfinished, unfinished };
+    assert!(open(PIECE, waiting(9 * PIECE), none).is_ok());
+    assert_eq!(open(PIECE + 1, waiting(9 * PIECE), none), Err(BlobRefusal::Full), "not whole");
     let full = limits().relay_bytes;
     assert_eq!(open(1, none, used(9, full)), Err(BlobRefusal::NoRoom));
 }

@@ -16,7 +16,7 @@ pub(super) const LOCK_QUEUES: &str = "SELECT receive, send, owner_key, deposit_k
 pub(super) const PEEK_QUEUE: &str = "SELECT receive, send, owner_key, deposit_key, account, closes_at, \
     opened_at, last_seq, forgotten_seq, items, bytes FROM queues WHERE receive = $1";
 // The first number says what is locked: addresses that are opened (1), counts (2), the schema (3), identifiers (4),
-// the sweep (5).
+// the sweep (5), room for files (6).
 pub(super) const LOCK_ADDRESSES: &str =
     "SELECT pg_advisory_xact_lock(1, key) FROM unnest($1::integer[]) AS key";
 pub(super) const TRY_SWEEP: &str = "SELECT pg_try_advisory_xact_lock(5, 0)";

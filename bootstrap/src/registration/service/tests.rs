@@ -81,15 +81,23 @@ impl BlobStore for NoBlobs {
         Ok(Err(BlobRefusal::NotOffered))
     }
 
-    fn keep(&self, _: BlobId, _: u32) -> Result<bool, StoreError> {
+    fn keep(&self, _: BlobId, _: u32, _: Timestamp) -> Result<bool, StoreError> {
         Ok(false)
     }
 
-    fn over(&self, _: Timestamp, _: usize) -> Result<Vec<BlobId>, StoreError> {
+    fn lose(&self, _: BlobId, _: u32) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn over(&self, _: Timestamp, _: Option<BlobId>, _: usize) -> Result<Vec<BlobId>, StoreError> {
         Ok(Vec::new())
     }
 
-    fn forget(&self, _: BlobId, _: Timestamp) -> Result<(), StoreError> {
+    fn settle(&self, _: BlobId, _: Timestamp) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    fn forget(&self, _: BlobId) -> Result<(), StoreError> {
         Ok(())
     }
 
