@@ -88,6 +88,15 @@ impl Relay {
         driver: Arc<dyn Driver>,
         clock: Clock,
     ) -> Result<RelayHandle, RelayError> {
+        // A configuration is large, and with it what starts from one.
+        Box::pin(Self::begin(config, driver, clock)).await
+    }
+
+    async fn begin(
+        config: Config,
+        driver: Arc<dyn Driver>,
+        clock: Clock,
+    ) -> Result<RelayHandle, RelayError> {
         config.validate()?;
         let identity = RelayIdentity::load_or_create(&config.data_dir)?;
         let relay_id = identity.relay_id();

@@ -18,6 +18,8 @@ mod circuits;
 #[path = "relay/client.rs"]
 mod client;
 
+#[path = "relay/dump.rs"]
+mod dump;
 #[path = "relay/kills.rs"]
 mod kills;
 #[path = "relay/mailboxes.rs"]

@@ -112,7 +112,7 @@ impl Objects {
                     let place = place?;
                     let name = place.file_name();
                     let name = name.to_str().and_then(|name| HEXLOWER.decode(name.as_bytes()).ok());
-                    let Some(Ok(id)) = name.map(|name| <[u8; 32]>::try_from(name)) else {
+                    let Some(Ok(id)) = name.map(<[u8; 32]>::try_from) else {
                         continue;
                     };
                     let touched = place.metadata()?.modified()?;
