@@ -196,6 +196,26 @@ impl Config {
         Ok(config)
     }
 
+    /// This configuration with the limits of another one: what can change while a relay runs.
+    pub(crate) fn with_limits_of(&self, new: &Self) -> Self {
+        let Self { registration: old, blobs, turn, .. } = self;
+        let registration = Registration {
+            email: old.email,
+            phone: old.phone,
+            credential_days: old.credential_days,
+            smtp: old.smtp.clone(),
+            sms: old.sms.clone(),
+            ..new.registration.clone()
+        };
+        let blobs = Blobs { place: blobs.place, folder: blobs.folder.clone(), ..new.blobs.clone() };
+        let turn = match (turn, &new.turn) {
+            (Some(old), Some(new)) => Some(old.with_limits_of(new)),
+            (old, _) => old.clone(),
+        };
+        let (mailbox, rates) = (new.mailbox.clone(), new.rates.clone());
+        Self { registration, blobs, turn, mailbox, rates, ..self.clone() }
+    }
+
     /// Refuses what cannot work.
     ///
     /// # Errors

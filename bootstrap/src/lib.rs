@@ -24,6 +24,7 @@ mod blobs;
 pub mod clock;
 pub mod codec;
 pub mod config;
+mod current;
 pub mod error;
 mod health;
 pub mod identity;
@@ -53,7 +54,42 @@ pub use clock::Clock;
 pub use config::Config;
 pub use error::{RelayError, StoreError};
 pub use identity::RelayIdentity;
-pub use relay::{Relay, RelayHandle};
+pub use relay::{Relay, RelayHandle, Reloaded};
+
+/// Resolves each time the process is asked to read its configuration again: SIGHUP, which is listened to from the call on.
+///
+/// # Panics
+/// Outside of a runtime.
+#[derive(Debug)]
+pub struct ReloadSignal(#[cfg(unix)] Option<tokio::signal::unix::Signal>);
+
+impl ReloadSignal {
+    /// Listens.
+    #[must_use]
+    pub fn listen() -> Self {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            Self(signal(SignalKind::hangup()).ok())
+        }
+        #[cfg(not(unix))]
+        Self()
+    }
+
+    /// The next one.
+    ///
+    /// # Cancel safety
+    /// Can be dropped and called again.
+    pub async fn next(&mut self) {
+        #[cfg(unix)]
+        if let Some(signal) = &mut self.0
+            && signal.recv().await.is_some()
+        {
+            return;
+        }
+        std::future::pending().await
+    }
+}
 
 /// Resolves when the process is asked to stop: SIGTERM or Ctrl-C. Both are listened to from the call on, and no
 /// longer end the process by themselves: call it before anything is announced.

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::process::ExitCode;
 
-use bootstrap::config::Overrides;
+use bootstrap::config::{ConfigError, Overrides};
 use bootstrap::registration::Drivers;
-use bootstrap::{Config, Relay, RelayError, RelayIdentity, peer};
+use bootstrap::{Config, Relay, RelayError, RelayIdentity, ReloadSignal, Reloaded, peer};
 use clap::{Parser, Subcommand};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -59,7 +59,10 @@ fn main() -> ExitCode {
 fn execute(cli: Cli) -> Result<(), RelayError> {
     let load = |overrides| Config::load(cli.config.as_deref(), overrides);
     match cli.command {
-        Command::Run(overrides) => run(load(overrides)?),
+        Command::Run(overrides) => {
+            let again = overrides.clone();
+            run(load(overrides)?, move || load(again.clone()))
+        }
         Command::CheckConfig(overrides) => {
             Drivers::of(&load(overrides)?)?;
             say("The configuration is usable.")
@@ -77,7 +80,11 @@ fn execute(cli: Cli) -> Result<(), RelayError> {
 }
 
 #[tokio::main]
-async fn run(config: Config) -> Result<(), RelayError> {
+async fn run(
+    config: Config,
+    load: impl Fn() -> Result<Config, ConfigError>,
+) -> Result<(), RelayError> {
+    let mut asked = ReloadSignal::listen();
     let mut stop = pin!(bootstrap::stop_signal());
     let mut relay = tokio::select! {
         started = Relay::start(config) => started?,
@@ -86,11 +93,19 @@ async fn run(config: Config) -> Result<(), RelayError> {
     for address in &relay.addresses {
         say(&address.to_string())?;
     }
-    tokio::select! {
-        ended = relay.stopped() => return ended,
-        () = stop => {}
+    loop {
+        tokio::select! {
+            ended = relay.stopped() => return ended,
+            () = &mut stop => return relay.shutdown().await,
+            () = asked.next() => match load().and_then(|config| relay.reload(&config)) {
+                Ok(Reloaded::Whole) => tracing::info!("the configuration was read again"),
+                Ok(Reloaded::LimitsOnly) => tracing::warn!(
+                    "the configuration was read again: its limits hold, the rest when the relay is started again"
+                ),
+                Err(error) => tracing::error!(%error, "the configuration was not read again, nothing has changed"),
+            },
+        }
     }
-    relay.shutdown().await
 }
 
 fn say(text: &str) -> Result<(), RelayError> {

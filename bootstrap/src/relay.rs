@@ -10,7 +10,7 @@ use libp2p::multiaddr::Protocol;
 use libp2p::swarm::SwarmEvent;
 use libp2p::{Multiaddr, Swarm};
 use protocol::ids::RelayId;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -19,13 +19,13 @@ use crate::admission::Admission;
 use crate::behaviour::{self, Behaviour};
 use crate::blobs::{self, BlobStore, Objects};
 use crate::clock::Clock;
-use crate::config::{BlobPlace, Config, Network};
+use crate::config::{BlobPlace, Config, ConfigError, Network};
+use crate::current::Current;
 use crate::error::RelayError;
 use crate::health::{self, Watched};
 use crate::identity::RelayIdentity;
 use crate::metrics::Metrics;
 use crate::pepper::Pepper;
-use crate::rates::Rates;
 use crate::registration::accounts::{AccountError, Accounts};
 use crate::registration::{DeadLetters, Driver, Drivers};
 use crate::services::Services;
@@ -61,6 +61,7 @@ pub struct RelayHandle {
     pub turn: Option<SocketAddr>,
     /// Codes that did not leave.
     pub dead_letters: DeadLetters,
+    limits: watch::Sender<Arc<Config>>,
     shutdown: CancellationToken,
     supervisor: JoinHandle<Result<(), RelayError>>,
 }
@@ -103,15 +104,11 @@ impl Relay {
         let pepper = Pepper::of(&config, &identity)?;
         let stores = Stores::open(&config, &pepper).await?;
         let admission = Admission::default();
-        let lifetime = config.registration.credential_lifetime();
+        let (limits, current) = Current::of(config.clone());
         let (orders, orders_in) = mpsc::channel(swarm::ORDERS);
-        let accounts = Accounts::open(
-            (stores.accounts, Arc::clone(&stores.blobs)),
-            admission.clone(),
-            lifetime,
-            orders.clone(),
-        )
-        .await?;
+        let lifetime = config.registration.credential_lifetime();
+        let kept = (stores.accounts, Arc::clone(&stores.blobs));
+        let accounts = Accounts::open(kept, admission.clone(), lifetime, orders.clone()).await?;
 
         let mut swarm = behaviour::swarm(identity.keypair(), &config, &admission, &clock)?;
         let addresses = announce(&mut swarm, &config.network).await?;
@@ -135,10 +132,11 @@ impl Relay {
             pepper: pepper.clone(),
         };
         let (calls, turn) =
-            carry_calls(&mut tasks, &config, &identity, &operator.watched, &clock).await?;
+            carry_calls(&mut tasks, (&config, &current), &identity, &operator.watched, &clock)
+                .await?;
         let hearing = accounts.clone();
         let (health, admin) = spawn_listeners(&mut tasks, &config, operator).await?;
-        let blobs = keep_files(&config, stores.blobs, &admission, &metrics, &clock)?;
+        let blobs = keep_files((&config, &current), stores.blobs, &admission, &metrics, &clock)?;
         let services_clock = clock.clone();
         let services = Services {
             accounts,
@@ -150,11 +148,11 @@ impl Relay {
             driver,
             dead_letters: dead_letters.clone(),
             metrics: Arc::clone(&metrics),
+            current: current.clone(),
             clock,
         };
         let channels = services.spawn(&mut tasks, &config, &identity, (orders_in, calls));
-        let announce_listeners = config.network.external_addresses.is_empty();
-        let net = Net::new(swarm, channels, Rates::new(&config), metrics, announce_listeners);
+        let net = Net::new(swarm, channels, current, metrics);
         tasks.spawn(forget_stale(hearing.clone(), services_clock, shutdown.clone()));
         // Last of all: its thread ends with the relay only.
         if let Some(listener) = stores.listener {
@@ -174,13 +172,36 @@ impl Relay {
             admin,
             turn,
             dead_letters,
+            limits,
             shutdown,
             supervisor,
         })
     }
 }
 
+/// How much of a configuration holds at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reloaded {
+    /// All of it.
+    Whole,
+    /// Its limits; the rest holds when the relay is started again.
+    LimitsOnly,
+}
+
 impl RelayHandle {
+    /// Takes the limits of a configuration: `[registration]` but how codes travel, `[mailbox]`, `[rates]`, and those of `[blobs]` and
+    /// `[turn]` that `docs/OPERATING.md` names. Nobody is disconnected.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: it cannot work, and nothing has changed.
+    pub fn reload(&self, config: &Config) -> Result<Reloaded, ConfigError> {
+        config.validate()?;
+        let now = self.limits.borrow().with_limits_of(config);
+        let whole = now == *config;
+        self.limits.send_replace(Arc::new(now));
+        Ok(if whole { Reloaded::Whole } else { Reloaded::LimitsOnly })
+    }
+
     /// Ends the relay: no new requests, what was taken is flushed, the store is closed.
     ///
     /// # Errors
@@ -261,7 +282,7 @@ async fn spawn_listeners(
 
 /// Files for people who are away, where the configuration wants them kept.
 fn keep_files(
-    config: &Config,
+    (config, current): (&Config, &Current),
     store: Arc<dyn BlobStore>,
     admission: &Admission,
     metrics: &Arc<Metrics>,
@@ -275,8 +296,7 @@ fn keep_files(
     Ok(Some(blobs::Service {
         store,
         objects,
-        limits: config.blobs.limits(),
-        served_bytes_per_day: config.blobs.served_bytes_per_day,
+        current: current.clone(),
         admission: admission.clone(),
         metrics: Arc::clone(metrics),
         clock: clock.clone(),
@@ -287,14 +307,15 @@ fn keep_files(
 /// STUN and TURN, where the configuration wants them: who may make calls, and where the server is reached.
 async fn carry_calls(
     tasks: &mut Tasks,
-    config: &Config,
+    (config, current): (&Config, &Current),
     identity: &RelayIdentity,
     watched: &Watched,
     clock: &Clock,
 ) -> Result<(Option<Arc<Calls>>, Option<SocketAddr>), RelayError> {
     let Some(settings) = &config.turn else { return Ok((None, None)) };
     let Watched { admission, metrics, shutdown } = watched;
-    let (calls, server) = turn::open(settings, identity, admission, metrics, clock).await?;
+    let (calls, server) =
+        turn::open((settings, current), identity, admission, metrics, clock).await?;
     let Some((server, at)) = server else { return Ok((Some(calls), None)) };
     let stop = shutdown.clone();
     tasks.spawn(async move {

@@ -9,6 +9,7 @@ use crate::admission::Admission;
 use crate::blobs;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::current::Current;
 use crate::error::RelayError;
 use crate::identity::{Derived, RelayIdentity};
 use crate::mailbox::service::{self as mailbox, Parts};
@@ -37,6 +38,7 @@ pub(crate) struct Services {
     pub(crate) driver: Arc<dyn Driver>,
     pub(crate) dead_letters: DeadLetters,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) current: Current,
     pub(crate) clock: Clock,
 }
 
@@ -58,6 +60,7 @@ impl Services {
             driver,
             dead_letters,
             metrics,
+            current,
             clock,
         } = self;
         let lifetime = config.registration.credential_lifetime();
@@ -70,6 +73,7 @@ impl Services {
             kinds: config.registration.kinds(),
             counts,
             registrar: Registrar::new(config.registration.policy(), keys, identity.relay_id()),
+            current: current.clone(),
             credentials: credentials.clone(),
             accounts,
             driver,
@@ -78,8 +82,7 @@ impl Services {
             clock: clock.clone(),
         };
         let key = identity.signing_key();
-        let limits = config.mailbox.limits();
-        let parts = Parts { key, credentials, admission, limits, metrics, clock };
+        let parts = Parts { key, credentials, admission, current, metrics, clock };
 
         let (register, register_in) = mpsc::channel(swarm::REGISTER_INPUTS);
         let (register_answers, register_out) = mpsc::channel(swarm::OUTPUTS);

@@ -31,6 +31,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::behaviour::{Behaviour, BehaviourEvent};
 use crate::blobs::service::Asked as BlobAsk;
+use crate::config::Config;
+use crate::current::Current;
 use crate::mailbox::subscribers::Ticket;
 use crate::mailbox::traffic::{Input, Output};
 use crate::metrics::{Asked as To, Metrics};
@@ -111,6 +113,8 @@ enum Woken {
     Answer(RegisterAnswer),
     Blob(BlobAnswer),
     Order(Order),
+    /// Limits changed.
+    Config(Arc<Config>),
     Tick,
     Event(SwarmEvent<BehaviourEvent>),
 }
@@ -119,6 +123,7 @@ pub(crate) struct Net {
     swarm: Swarm<Behaviour>,
     channels: Channels,
     rates: Rates,
+    current: Current,
     metrics: Arc<Metrics>,
     /// Listen addresses are external ones: the operator named none.
     announce_listeners: bool,
@@ -137,16 +142,17 @@ impl Net {
     pub(crate) fn new(
         swarm: Swarm<Behaviour>,
         channels: Channels,
-        rates: Rates,
+        current: Current,
         metrics: Arc<Metrics>,
-        announce_listeners: bool,
     ) -> Self {
+        let config = current.get();
         Self {
             swarm,
             channels,
-            rates,
+            rates: Rates::new(&config),
+            current,
             metrics,
-            announce_listeners,
+            announce_listeners: config.network.external_addresses.is_empty(),
             backlog: VecDeque::new(),
             pushes: HashMap::new(),
             addresses: HashMap::new(),
@@ -172,6 +178,7 @@ impl Net {
                 Some(order) = self.channels.orders.recv(), if self.news.len() < MAX_NEWS => {
                     Woken::Order(order)
                 }
+                config = self.current.changed() => Woken::Config(config),
                 _ = tick.tick() => Woken::Tick,
                 event = self.swarm.select_next_some(), if self.backlog.len() < BACKLOG => {
                     Woken::Event(event)
@@ -191,6 +198,8 @@ impl Net {
                     self.backlog.push_back(Input::Erase(account, done));
                 }
                 Woken::Order(Order::Stored(queues)) => self.news.extend(queues),
+                // Whoever had used up their share has a whole one again.
+                Woken::Config(config) => self.rates = Rates::new(&config),
                 Woken::Tick => self.tick(),
                 Woken::Event(event) => self.route(event),
             }

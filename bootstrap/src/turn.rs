@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::config::{ConfigError, Turn};
+use crate::current::Current;
 use crate::error::RelayError;
 use crate::identity::{Derived, RelayIdentity};
 use crate::metrics::Metrics;
@@ -39,7 +40,7 @@ pub(crate) use server::Server;
 /// # Errors
 /// [`RelayError::Turn`]: the port is taken, or the secret of another server cannot be read.
 pub(crate) async fn open(
-    settings: &Turn,
+    (settings, current): (&Turn, &Current),
     identity: &RelayIdentity,
     admission: &Admission,
     metrics: &Arc<Metrics>,
@@ -48,7 +49,8 @@ pub(crate) async fn open(
     let failed = |source| RelayError::Turn { address: settings.listen, source };
     let calls = |secret, servers| {
         let (metrics, clock) = (Arc::clone(metrics), clock.clone());
-        Arc::new(Calls::new(settings.clone(), secret, servers, admission.clone(), metrics, clock))
+        let current = current.clone();
+        Arc::new(Calls::new(current, secret, servers, admission.clone(), metrics, clock))
     };
     if settings.secret_file.is_some() {
         let secret = driver::secret(settings.secret_file.as_deref())?;

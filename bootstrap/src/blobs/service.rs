@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use libp2p::PeerId;
-use protocol::blob::{Blob, BlobId, BlobRefusal, BlobRequest, BlobResponse, Limits};
+use protocol::blob::{Blob, BlobId, BlobRefusal, BlobRequest, BlobResponse};
 use protocol::ids::AccountId;
 use protocol::time::{DAY, MINUTE, Timestamp};
 use serde_bytes::ByteBuf;
@@ -20,6 +20,7 @@ use super::objects::{ObjectError, Objects};
 use super::store::BlobStore;
 use crate::admission::Admission;
 use crate::clock::Clock;
+use crate::current::Current;
 use crate::error::StoreError;
 use crate::metrics::{BlobEnd, Metrics};
 use crate::peer;
@@ -48,9 +49,7 @@ pub(crate) struct Asked<R> {
 pub(crate) struct Service {
     pub(crate) store: Arc<dyn BlobStore>,
     pub(crate) objects: Objects,
-    pub(crate) limits: Limits,
-    /// Bytes of one account's blobs that others get in a day.
-    pub(crate) served_bytes_per_day: u64,
+    pub(crate) current: Current,
     pub(crate) admission: Admission,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Clock,
@@ -166,7 +165,7 @@ impl Service {
                 if !self.objects.has_room(bytes).await? {
                     return Err(BlobRefusal::NoRoom.into());
                 }
-                let limits = self.limits.clone();
+                let limits = self.current.get().blobs.limits();
                 let opened = self.stored(move |store| {
                     let opening =
                         |there, usage| Blob::open(there, owner, (bytes, keep), usage, &limits, now);
@@ -240,7 +239,8 @@ impl Service {
         let there = self.there(blob, now).await?;
         let bytes = there.piece_bytes(piece).filter(|_| there.has(piece));
         let bytes = bytes.ok_or(BlobRefusal::Missing)?;
-        if !self.served.has(there.owner, bytes, self.served_bytes_per_day, now) {
+        let most = self.current.get().blobs.served_bytes_per_day;
+        if !self.served.has(there.owner, bytes, most, now) {
             let wait = DAY - now.0 % DAY;
             let retry_ms = u32::try_from(wait).unwrap_or(u32::MAX);
             return Err(BlobRefusal::Busy { retry_ms }.into());

@@ -76,6 +76,19 @@ impl Default for Turn {
 }
 
 impl Turn {
+    /// This section with the limits of another one.
+    pub(crate) fn with_limits_of(&self, new: &Self) -> Self {
+        Self {
+            credential_seconds: new.credential_seconds,
+            call_seconds: new.call_seconds,
+            calls_per_account: new.calls_per_account,
+            max_allocations: new.max_allocations,
+            max_allocations_per_account: new.max_allocations_per_account,
+            account_bytes_per_day: new.account_bytes_per_day,
+            ..self.clone()
+        }
+    }
+
     /// What others are told of the server's IP address.
     pub(crate) fn external_ip(&self) -> IpAddr {
         self.external_ip.unwrap_or(self.listen.ip())

@@ -21,6 +21,7 @@ use super::subscribers::{Allowance, Released, Subscribers};
 use super::traffic::{Input, Output};
 use crate::admission::Admission;
 use crate::clock::Clock;
+use crate::current::Current;
 use crate::error::StoreError;
 use crate::metrics::Metrics;
 use crate::peer;
@@ -44,7 +45,7 @@ pub(crate) struct Parts {
     pub(crate) key: crypto::identity::SigningKey,
     pub(crate) credentials: Credentials,
     pub(crate) admission: Admission,
-    pub(crate) limits: Limits,
+    pub(crate) current: Current,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Clock,
 }
@@ -67,6 +68,10 @@ pub(crate) struct Service<S> {
 }
 
 impl<S: MailboxStore> Service<S> {
+    fn limits(&self) -> Limits {
+        self.parts.current.get().mailbox.limits()
+    }
+
     pub(crate) fn new(store: S, parts: Parts) -> Self {
         let relay = RelayId(*parts.key.verifying_key().as_bytes());
         Self {
@@ -217,7 +222,7 @@ impl<S: MailboxStore> Service<S> {
         MailboxResponse::Hello {
             nonce: self.nonces.of(peer),
             now,
-            max_ttl_seconds: u32::try_from(self.parts.limits.max_ttl / SECOND).unwrap_or(u32::MAX),
+            max_ttl_seconds: u32::try_from(self.limits().max_ttl / SECOND).unwrap_or(u32::MAX),
         }
     }
 
@@ -245,7 +250,7 @@ impl<S: MailboxStore> Service<S> {
         let by_send = self.by_send(spec.send)?;
         let usage = self.store.usage(account)?;
         let taken = (by_receive.as_ref(), by_send.as_ref());
-        match machine::open(spec, account, taken, usage, &self.parts.limits, now) {
+        match machine::open(spec, account, taken, usage, &self.limits(), now) {
             Err(refusal) => return Ok(refused(refusal)),
             Ok(Opened::Already) => {}
             Ok(Opened::New(changes)) => self.store.apply(&changes)?,
@@ -368,7 +373,7 @@ impl<S: MailboxStore> Service<S> {
         let usage = self.store.usage(queue.account)?;
         let Deposit { send, ttl_seconds, body, proof: _ } = deposit;
         let offer = Offer { envelope, body, ttl_seconds };
-        match machine::deposit(&queue, usage, seen, offer, &self.parts.limits, now) {
+        match machine::deposit(&queue, usage, seen, offer, &self.limits(), now) {
             Err(refusal) => Ok(Err(refusal)),
             Ok(taken) => {
                 if !taken.changes.is_empty() {

@@ -21,6 +21,7 @@ use super::credential::Credentials;
 use super::driver::Driver;
 use super::sending::{self, DeadLetters};
 use crate::clock::Clock;
+use crate::current::Current;
 use crate::error::StoreError;
 use crate::metrics::{CodeEnd, Metrics};
 use crate::peer;
@@ -61,6 +62,7 @@ pub(crate) struct Service {
     pub(crate) development: bool,
     pub(crate) kinds: Vec<IdentifierKind>,
     pub(crate) registrar: Registrar,
+    pub(crate) current: Current,
     pub(crate) counts: Arc<dyn CountStore>,
     pub(crate) credentials: Credentials,
     pub(crate) accounts: Accounts,
@@ -165,6 +167,9 @@ impl Service {
         request: RegisterRequest,
         may_send: bool,
     ) -> Result<Step, StoreError> {
+        if let Some(config) = self.current.news() {
+            self.registrar.set_policy(config.registration.policy());
+        }
         let now = self.clock.now();
         // The identity connection is authenticated by the account key itself.
         let Some(account) = peer::account_of(peer) else {

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::admission::Admission;
 use crate::clock::Clock;
-use crate::config::Turn;
+use crate::current::Current;
 use crate::metrics::{Metrics, TurnEnd};
 
 /// Most calls that credentials were given for and that have not ended. At the bound nobody gets new ones.
@@ -35,7 +35,7 @@ type Rate = RateLimiter<NotKeyed, InMemoryState, DefaultClock>;
 
 /// The calls of a relay.
 pub(crate) struct Calls {
-    settings: Turn,
+    current: Current,
     secret: Zeroizing<Vec<u8>>,
     servers: Vec<String>,
     admission: Admission,
@@ -100,7 +100,7 @@ impl std::fmt::Debug for Calls {
 impl Calls {
     /// `servers` are told to who asks; `secret` is theirs.
     pub(crate) fn new(
-        settings: Turn,
+        current: Current,
         secret: Zeroizing<Vec<u8>>,
         servers: Vec<String>,
         admission: Admission,
@@ -108,28 +108,32 @@ impl Calls {
         clock: Clock,
     ) -> Self {
         let table = Mutex::default();
-        Self { settings, secret, servers, admission, metrics, clock, table }
+        Self { current, secret, servers, admission, metrics, clock, table }
     }
 
     /// What opens the server for one call of this key.
     pub(crate) fn grant(&self, peer: &PeerId) -> TurnResponse {
+        let config = self.current.get();
+        let Some(settings) = &config.turn else {
+            return TurnResponse::Refused(TurnRefusal::NotOffered);
+        };
         let now = self.clock.now();
         if !self.admission.is_admitted(peer, now) {
             return TurnResponse::Refused(TurnRefusal::NotAdmitted);
         }
-        let seconds = (now.0 / SECOND).saturating_add(self.settings.credential_seconds);
+        let seconds = (now.0 / SECOND).saturating_add(settings.credential_seconds);
         let expires_at = Timestamp(seconds.saturating_mul(SECOND));
         let mut call = [0; CALL_BYTES];
         rand::Rng::fill_bytes(&mut rand::rng(), &mut call);
         let username = format!("{seconds}:{}", HEXLOWER.encode(&call));
         let password = self.password(&username);
         // A server of another make knows nobody but by the secret.
-        if self.settings.servers.is_empty() {
+        if settings.servers.is_empty() {
             let mut table = self.table();
             if table.calls.len() >= MAX_CALLS {
                 return TurnResponse::Refused(TurnRefusal::TooSoon { retry_ms: FULL_RETRY_MS });
             }
-            let ends_at = now.plus(self.settings.call_seconds.saturating_mul(SECOND));
+            let ends_at = now.plus(settings.call_seconds.saturating_mul(SECOND));
             let call = Call { peer: *peer, expires_at, ends_at, allocations: 0 };
             table.calls.insert(username.clone(), call);
         }
@@ -156,25 +160,27 @@ impl Calls {
 
     /// Room for one more allocation of this call.
     pub(crate) fn allocate(self: &Arc<Self>, username: &str) -> Result<Lease, NoRoom> {
+        let config = self.current.get();
+        let settings = config.turn.as_ref().ok_or(NoRoom::NoCall)?;
         let mut table = self.table();
         let Table { calls, accounts, allocations } = &mut *table;
         // What was given for one call makes no allocations later, while one of them stands.
         let now = self.clock.now();
         let call = calls.get_mut(username).filter(|call| now < call.expires_at);
         let call = call.ok_or(NoRoom::NoCall)?;
-        if *allocations >= self.settings.max_allocations {
+        if *allocations >= settings.max_allocations {
             return Err(NoRoom::Server);
         }
         if accounts.len() >= MAX_ACCOUNTS && !accounts.contains_key(&call.peer) {
             return Err(NoRoom::Server);
         }
         let account = accounts.entry(call.peer).or_insert_with(|| {
-            let per_second = self.settings.account_bytes_per_second.max(1);
+            let per_second = settings.account_bytes_per_second.max(1);
             let quota = Quota::per_second(per_second.try_into().expect("not zero"));
             let rates = Arc::new([(); 2].map(|()| RateLimiter::direct(quota)));
             Account { allocations: 0, used: Arc::default(), rates }
         });
-        if account.allocations >= self.settings.max_allocations_per_account {
+        if account.allocations >= settings.max_allocations_per_account {
             return Err(NoRoom::Account);
         }
         (call.allocations, account.allocations) = (call.allocations + 1, account.allocations + 1);
@@ -211,6 +217,10 @@ impl Calls {
     fn password(&self, username: &str) -> String {
         let mac = Hmac::<Sha1>::new_from_slice(&self.secret).expect("a key of any length");
         BASE64.encode(&mac.chain_update(username).finalize().into_bytes())
+    }
+
+    fn bytes_per_day(&self) -> u64 {
+        self.current.get().turn.as_ref().map_or(0, |turn| turn.account_bytes_per_day)
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -254,7 +264,7 @@ impl Lease {
         if used.day != today {
             *used = Used { day: today, bytes: 0 };
         }
-        if used.bytes + bytes > self.calls.settings.account_bytes_per_day {
+        if used.bytes + bytes > self.calls.bytes_per_day() {
             return Some(TurnEnd::Day);
         }
         used.bytes += bytes;

@@ -17,7 +17,7 @@ use protocol::mailbox::wire::{
 };
 use protocol::registration::proof as registration;
 use protocol::registration::wire::{
-    Challenged, IdentifierKind, RegisterRequest, RegisterResponse, Told,
+    Challenged, IdentifierKind, RegisterRefusal, RegisterRequest, RegisterResponse, Told,
 };
 use protocol::time::Timestamp;
 use tempfile::TempDir;
@@ -74,13 +74,7 @@ impl Bench {
 
     /// A registered person, connected with their identity.
     pub(crate) async fn member(&self, byte: u8) -> Member {
-        let mut member = Member::connect(byte, &self.tcp()).await;
-        let told = member.challenge(&format!("person{byte}@example.org")).await;
-        let code = told.development_code.clone().unwrap();
-        let answer = member.verify(&told, &code).await;
-        let RegisterResponse::Admitted { credential, .. } = answer else { panic!("{answer:?}") };
-        member.credential = credential;
-        member
+        Member::registered(byte, &self.tcp()).await
     }
 }
 
@@ -108,6 +102,26 @@ impl Member {
         let peer = bootstrap::config::peer_in(relay).unwrap();
         let relay = bootstrap::peer::relay_of(&peer).unwrap();
         Self { identity, client, relay, credential: String::new() }
+    }
+
+    /// Connected and registered at a development relay.
+    pub(crate) async fn registered(byte: u8, relay: &Multiaddr) -> Self {
+        let mut member = Self::connect(byte, relay).await;
+        let told = member.challenge(&format!("person{byte}@example.org")).await;
+        let code = told.development_code.clone().unwrap();
+        let answer = member.verify(&told, &code).await;
+        let RegisterResponse::Admitted { credential, .. } = answer else { panic!("{answer:?}") };
+        member.credential = credential;
+        member
+    }
+
+    /// Asks how the relay stands to them; whether it answers, or has them wait.
+    pub(crate) async fn standing_or_busy(&self) -> bool {
+        match self.client.register(RegisterRequest::Standing).await {
+            RegisterResponse::Standing(_) => true,
+            RegisterResponse::Refused(RegisterRefusal::TooSoon { .. }) => false,
+            other => panic!("{other:?}"),
+        }
     }
 
     pub(crate) async fn ask_challenge(&self, address: &str) -> RegisterResponse {

@@ -1,9 +1,14 @@
-use bootstrap::{Config, Relay, RelayError, StoreError};
+use bootstrap::config::Bucket;
+use bootstrap::{Config, Relay, RelayError, Reloaded, StoreError};
 use libp2p::multiaddr::Protocol;
+use protocol::blob::{BlobId, BlobRequest, BlobResponse};
 use protocol::mailbox::wire::MailboxResponse;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use protocol::registration::wire::RegisterResponse;
+use std::process::Stdio;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::Command;
 
-use crate::bench::{Bench, Sealed};
+use crate::bench::{Bench, Member, Sealed};
 use crate::client::soon;
 
 #[tokio::test]
@@ -88,4 +93,96 @@ async fn half_a_request_does_not_keep_a_relay_from_stopping() {
     // It was taken, for it came before one that was answered.
     health(&bench, "/healthz").await;
     soon("the end", bench.relay.shutdown()).await.unwrap();
+}
+
+#[tokio::test]
+async fn limits_change_while_a_relay_runs_and_nobody_is_disconnected() {
+    let bench = Bench::with(|config| {
+        config.mailbox.account_queues = 1;
+        config.blobs.blob_bytes = 10;
+        config.registration.challenges_per_hour = 1;
+        config.rates.peer = Bucket::new(128, 3_600_000);
+    })
+    .await;
+    let ada = bench.member(1).await;
+    let other = Member::connect(2, &bench.tcp()).await;
+    let opened = async || {
+        ada.open(1).await == MailboxResponse::Opened && ada.open(2).await == MailboxResponse::Opened
+    };
+    let filed = async || {
+        let open = BlobRequest::Open { blob: BlobId([1; 32]), bytes: 11, keep: None };
+        matches!(ada.client.blob(open).await, BlobResponse::State(_))
+    };
+    let asked = async || {
+        let answer = other.ask_challenge("person1@example.org").await;
+        matches!(answer, RegisterResponse::Challenged(_))
+    };
+    assert!(!opened().await && !filed().await && !asked().await);
+    // What she may ask is used up.
+    while ada.standing_or_busy().await {}
+
+    let mut config = bench.config.clone();
+    config.mailbox.account_queues = 2;
+    config.blobs.blob_bytes = 11;
+    config.registration.challenges_per_hour = 2;
+    config.rates = Config::development("unused").rates;
+    assert_eq!(bench.relay.reload(&config).unwrap(), Reloaded::Whole);
+    // The network task takes it up when it does.
+    soon("room", async { while !ada.standing_or_busy().await {} }).await;
+    assert!(opened().await && filed().await && asked().await);
+
+    config.name = "Another name".into();
+    config.mailbox.account_queues = 3;
+    assert_eq!(bench.relay.reload(&config).unwrap(), Reloaded::LimitsOnly);
+    assert!(ada.open(3).await == MailboxResponse::Opened);
+    config.mailbox.account_queues = 4;
+    config.name.clear();
+    assert!(bench.relay.reload(&config).is_err());
+    assert!(ada.open(4).await != MailboxResponse::Opened, "nothing has changed");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_relay_reads_its_file_again_when_it_is_asked_to_and_survives_a_wrong_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("relay.toml");
+    let mut config = Config::development(dir.path().join("data"));
+    let write = |config: &Config| std::fs::write(&file, toml::to_string(config).unwrap()).unwrap();
+    config.mailbox.account_queues = 1;
+    write(&config);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_kith-relay"))
+        .args(["run", "--config"])
+        .arg(&file)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+    let pid = child.id().unwrap().to_string();
+    let mut asked = async |says: &str| {
+        assert!(
+            std::process::Command::new("kill").args(["-HUP", &pid]).status().unwrap().success()
+        );
+        let line = async {
+            loop {
+                let line = log.next_line().await.unwrap().expect("it runs");
+                if line.contains("read again") {
+                    break line;
+                }
+            }
+        };
+        let line = soon("a word about it", line).await;
+        assert!(line.contains(says), "{line}");
+    };
+    let address = soon("its address", out.next_line()).await.unwrap().expect("it started");
+    std::fs::write(&file, "[mailbox]\naccount_queue = 2").unwrap();
+    asked("nothing has changed").await;
+    config.mailbox.account_queues = 2;
+    write(&config);
+    asked("the configuration was read again").await;
+    let ada = Member::registered(1, &address.parse().unwrap()).await;
+    assert!(ada.open(1).await == MailboxResponse::Opened);
+    assert!(ada.open(2).await == MailboxResponse::Opened);
 }

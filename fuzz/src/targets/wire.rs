@@ -2,8 +2,10 @@
 
 use protocol::contact::{MAX_NAME, displayable_name};
 use protocol::envelope::Envelope;
+use protocol::blob::{Blob, BlobRequest, BlobResponse};
 use protocol::mailbox::wire::{MailboxRequest, MailboxResponse};
 use protocol::registration::wire::{RegisterRequest, RegisterResponse};
+use protocol::turn::{TurnRequest, TurnResponse};
 use protocol::wire::envelope::{EnvelopeRequest, EnvelopeResponse};
 use protocol::wire::invite::{InviteRequest, InviteResponse};
 
@@ -15,6 +17,11 @@ pub fn wire_messages(data: &[u8]) {
     said_again::<EnvelopeResponse>(data);
     said_again::<InviteRequest>(data);
     said_again::<InviteResponse>(data);
+    said_again::<Blob>(data);
+    said_again::<BlobRequest>(data);
+    said_again::<BlobResponse>(data);
+    said_again::<TurnRequest>(data);
+    said_again::<TurnResponse>(data);
     said_again::<MailboxRequest>(data);
     said_again::<MailboxResponse>(data);
     said_again::<RegisterRequest>(data);

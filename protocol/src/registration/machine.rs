@@ -218,6 +218,11 @@ impl Registrar {
         }
     }
 
+    /// Other limits from now on. What was drawn and counted stays.
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.policy = policy;
+    }
+
     /// What a challenge costs.
     ///
     /// # Errors

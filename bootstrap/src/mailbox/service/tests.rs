@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
+use crate::Config;
+use crate::current::Current;
 use crate::identity::RelayIdentity;
 use crate::mailbox::memory::MemoryStore;
 use crate::mailbox::subscribers::Ticket;
@@ -47,7 +49,7 @@ fn bench() -> Bench {
         key: identity.signing_key(),
         credentials: credentials.clone(),
         admission,
-        limits: Limits::default(),
+        current: Current::of(Config::development("unused")).1,
         metrics: Arc::default(),
         clock: Clock::new(move || Timestamp(read.load(Ordering::Relaxed))),
     };

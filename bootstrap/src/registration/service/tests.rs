@@ -2,6 +2,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
+use crate::Config;
 use crate::admission::Admission;
 use crate::blobs::BlobStore;
 use crate::blobs::store::Opening;
@@ -122,6 +123,7 @@ async fn service(store: Arc<OneAccount>) -> (Service, mpsc::Receiver<Order>) {
         development: true,
         kinds: vec![IdentifierKind::Email],
         registrar: Registrar::new(Policy::default(), keys, RELAY),
+        current: Current::of(Config::development("unused")).1,
         counts: Arc::new(LocalCounts::new(100)),
         credentials: Credentials::new(RELAY, &Secret::from_bytes([4; 32]), 7 * DAY),
         accounts,

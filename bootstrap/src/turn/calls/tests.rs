@@ -5,6 +5,7 @@ use libp2p::identity::Keypair;
 use protocol::registration::{Account as Registered, IdentifierHash, Standing};
 
 use super::*;
+use crate::config::{Config, Turn};
 use crate::peer;
 
 const NOW: u64 = 1_000 * DAY;
@@ -16,6 +17,10 @@ struct Bench {
     clock: Arc<AtomicU64>,
     admission: Admission,
     ada: PeerId,
+}
+
+fn current(settings: Turn) -> Current {
+    Current::of(Config { turn: Some(settings), ..Config::development("unused") }).1
 }
 
 impl Bench {
@@ -38,7 +43,7 @@ impl Bench {
             ..settings
         };
         let calls = Arc::new(Calls::new(
-            settings,
+            current(settings),
             Zeroizing::new(b"secret".to_vec()),
             vec!["turn:192.0.2.1:3478".into()],
             admission.clone(),
