@@ -19,6 +19,6 @@ pub(crate) mod service;
 pub(crate) mod sled_store;
 pub(crate) mod store;
 
-pub(crate) use objects::Objects;
+pub(crate) use objects::{Objects, RESERVE};
 pub(crate) use service::{Served, Service};
 pub(crate) use store::BlobStore;

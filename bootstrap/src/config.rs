@@ -203,6 +203,8 @@ impl Config {
             email: old.email,
             phone: old.phone,
             credential_days: old.credential_days,
+            // What sends them says it.
+            code_seconds: old.code_seconds,
             smtp: old.smtp.clone(),
             sms: old.sms.clone(),
             ..new.registration.clone()

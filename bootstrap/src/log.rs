@@ -30,6 +30,8 @@ fn quiet() -> Targets {
         // They print what they send: a code, a number, what signs in.
         .with_target("ureq", LevelFilter::WARN)
         .with_target("lettre", LevelFilter::WARN)
+        // It prints what a statement is about: accounts, queues, frames.
+        .with_target("tokio_postgres", LevelFilter::WARN)
         // It names the addresses of calls in its errors.
         .with_target("turn", LevelFilter::OFF)
         .with_target("stun", LevelFilter::OFF)
@@ -50,6 +52,7 @@ mod tests {
             "hickory_proto",
             "ureq::run",
             "ureq_proto::util",
+            "tokio_postgres::query",
             "lettre::transport::smtp::client",
         ] {
             assert!(!quiet.would_enable(library, &Level::INFO), "{library}");

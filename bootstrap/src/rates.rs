@@ -46,18 +46,43 @@ impl std::fmt::Debug for Rates {
 
 impl Rates {
     pub(crate) fn new(config: &Config) -> Self {
+        let [peers, addresses, challenges, calls] = Self::buckets(config);
+        Self {
+            peers: Limiter::of(peers, MAX_KEYS),
+            addresses: Limiter::of(addresses, MAX_KEYS),
+            challenges: Limiter::of(challenges, MAX_KEYS),
+            calls: Limiter::of(calls, MAX_KEYS),
+        }
+    }
+
+    /// Limits of another configuration. Those that are the same go on with what was used of them.
+    pub(crate) fn follow(&mut self, before: &Config, after: &Config) {
+        let was = Self::buckets(before);
+        let Self { peers, addresses, challenges, calls } = Self::new(after);
+        let [peer, address, challenge, call] =
+            std::array::from_fn(|nth| was[nth] != Self::buckets(after)[nth]);
+        if peer {
+            self.peers = peers;
+        }
+        if address {
+            self.addresses = addresses;
+        }
+        if challenge {
+            self.challenges = challenges;
+        }
+        if call {
+            self.calls = calls;
+        }
+    }
+
+    fn buckets(config: &Config) -> [Bucket; 4] {
         let per_day = config.registration.prefix_challenges_per_day.max(1);
         let challenges = Bucket::new(
             per_day,
             u64::try_from(DAY.as_millis()).unwrap_or(u64::MAX) / u64::from(per_day),
         );
         let calls = config.turn.clone().unwrap_or_default().calls_per_account;
-        Self {
-            peers: Limiter::of(config.rates.peer, MAX_KEYS),
-            addresses: Limiter::of(config.rates.address, MAX_KEYS),
-            challenges: Limiter::of(challenges, MAX_KEYS),
-            calls: Limiter::of(calls, MAX_KEYS),
-        }
+        [config.rates.peer, config.rates.address, challenges, calls]
     }
 
     /// Takes the cost of a request; `Err` names the milliseconds to wait.
@@ -247,6 +272,22 @@ mod tests {
         assert_eq!(rates.challenge(Some(ip("192.0.2.200"))), Ok(()));
         assert!(rates.challenge(Some(ip("192.0.2.3"))).is_err(), "one /24");
         assert_eq!(rates.challenge(Some(ip("192.0.3.3"))), Ok(()));
+    }
+
+    #[test]
+    fn what_was_used_of_a_limit_that_stays_is_not_given_back() {
+        let mut before = Config::development("unused");
+        before.rates.peer = Bucket::new(128, 60_000);
+        before.registration.prefix_challenges_per_day = 1;
+        let mut rates = Rates::new(&before);
+        let (ada, here) = (PeerId::random(), Some(ip("192.0.2.1")));
+        let cost = NonZeroU32::new(128).expect("not zero");
+        assert_eq!((rates.request(&ada, here, cost), rates.challenge(here)), (Ok(()), Ok(())));
+        let mut after = before.clone();
+        after.rates.peer = Bucket::new(256, 60_000);
+        rates.follow(&before, &after);
+        assert_eq!(rates.request(&ada, here, cost), Ok(()));
+        assert!(rates.challenge(here).is_err(), "codes cost money");
     }
 
     #[test]

@@ -189,7 +189,7 @@ pub enum Reloaded {
 }
 
 impl RelayHandle {
-    /// Takes the limits of a configuration: `[registration]` but how codes travel, `[mailbox]`, `[rates]`, and those of `[blobs]` and
+    /// Takes the limits of a configuration: `[registration]` but how codes travel, how long they and credentials are good, `[mailbox]`, `[rates]`, and those of `[blobs]` and
     /// `[turn]` that `docs/OPERATING.md` names. Nobody is disconnected.
     ///
     /// # Errors
@@ -292,7 +292,9 @@ fn keep_files(
         return Ok(None);
     }
     let folder = config.blobs.folder(&config.data_dir);
-    let objects = Objects::open(&folder).map_err(|source| RelayError::Blobs { folder, source })?;
+    let reserve = if config.development { 0 } else { blobs::RESERVE };
+    let objects =
+        Objects::open(&folder, reserve).map_err(|source| RelayError::Blobs { folder, source })?;
     Ok(Some(blobs::Service {
         store,
         objects,

@@ -124,6 +124,8 @@ pub(crate) struct Net {
     channels: Channels,
     rates: Rates,
     current: Current,
+    /// As it was taken up.
+    config: Arc<Config>,
     metrics: Arc<Metrics>,
     /// Listen addresses are external ones: the operator named none.
     announce_listeners: bool,
@@ -153,6 +155,7 @@ impl Net {
             current,
             metrics,
             announce_listeners: config.network.external_addresses.is_empty(),
+            config,
             backlog: VecDeque::new(),
             pushes: HashMap::new(),
             addresses: HashMap::new(),
@@ -198,8 +201,10 @@ impl Net {
                     self.backlog.push_back(Input::Erase(account, done));
                 }
                 Woken::Order(Order::Stored(queues)) => self.news.extend(queues),
-                // Whoever had used up their share has a whole one again.
-                Woken::Config(config) => self.rates = Rates::new(&config),
+                Woken::Config(config) => {
+                    let before = std::mem::replace(&mut self.config, config);
+                    self.rates.follow(&before, &self.config);
+                }
                 Woken::Tick => self.tick(),
                 Woken::Event(event) => self.route(event),
             }

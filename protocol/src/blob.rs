@@ -174,8 +174,9 @@ impl Blob {
         }
     }
 
-    /// A piece is not there any more.
+    /// A piece is not there any more. It ends when it would have: its owner may put that one again.
     pub fn lose(&mut self, piece: u32) {
+        self.unfinished_until = self.ends_at();
         if let Some(byte) = self.stored.get_mut(piece as usize / 8) {
             *byte &= !(1 << (piece % 8));
         }

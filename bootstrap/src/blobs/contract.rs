@@ -67,6 +67,12 @@ pub(crate) fn holds(store: &dyn BlobStore) {
     assert_eq!(of(store.over(day, None, 1)), [first]);
     assert_eq!(of(store.over(day, Some(first), 9)), [third]);
     assert!(!of(store.settle(second, day)));
+    // A piece that is lost on the second day does not end the others.
+    let second_day = NOW.plus(2 * DAY);
+    of(store.lose(second, 0));
+    let lost = of(store.get(second)).expect("there");
+    assert!(!lost.has(0) && lost.ends_at() == NOW.plus(7 * DAY));
+    assert!(of(store.keep(second, 0, second_day)));
     of(store.forget(second));
     assert!(of(store.get(second)).is_some(), "it is not over");
     assert_eq!(open(store, 1, ADA, 8 * PIECE + 1, day), Err(BlobRefusal::Taken), "it is over");

@@ -13,7 +13,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use protocol::blob::BlobId;
 
 /// Bytes of the disk that files leave alone: the relay's store may be on it, and everything else of the machine.
-const RESERVE: u64 = 1 << 30;
+pub(crate) const RESERVE: u64 = 1 << 30;
 
 /// Why a piece could not be written, read or removed. Names no blob.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +31,8 @@ pub(crate) enum ObjectError {
 pub(crate) struct Objects {
     store: Arc<dyn ObjectStore>,
     folder: PathBuf,
+    /// Bytes of the disk that files leave alone.
+    reserve: u64,
 }
 
 impl fmt::Debug for Objects {
@@ -41,7 +43,7 @@ impl fmt::Debug for Objects {
 
 impl Objects {
     /// Opens the folder, or makes it: for its owner alone.
-    pub(crate) fn open(folder: &Path) -> std::io::Result<Self> {
+    pub(crate) fn open(folder: &Path, reserve: u64) -> std::io::Result<Self> {
         let mut making = std::fs::DirBuilder::new();
         making.recursive(true);
         #[cfg(unix)]
@@ -56,16 +58,16 @@ impl Objects {
         }
         let store = LocalFileSystem::new_with_prefix(folder).map_err(std::io::Error::other)?;
         // What is confirmed outlives the power.
-        Ok(Self { store: Arc::new(store.with_fsync(true)), folder: folder.to_owned() })
+        Ok(Self { store: Arc::new(store.with_fsync(true)), folder: folder.to_owned(), reserve })
     }
 
-    /// Whether the disk has so many bytes, and [`RESERVE`] for everybody else who writes to it.
+    /// Whether the disk has so many bytes, and the reserve for everybody else who writes to it.
     pub(crate) async fn has_room(&self, bytes: u64) -> Result<bool, ObjectError> {
-        let folder = self.folder.clone();
+        let (folder, reserve) = (self.folder.clone(), self.reserve);
         blocking(move || {
             let disk = rustix::fs::statvfs(&folder)?;
             let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-            Ok(free >= bytes.saturating_add(RESERVE))
+            Ok(free >= bytes.saturating_add(reserve))
         })
         .await
     }
@@ -97,9 +99,16 @@ impl Objects {
     /// A piece is not there any more.
     pub(crate) async fn remove_piece(&self, blob: BlobId, piece: u32) -> Result<(), ObjectError> {
         match self.store.delete(&name(blob, piece)).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(in_words(&error)),
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+            Err(error) => return Err(in_words(&error)),
         }
+        // The folder too, if it was the last one: what is left of it is looked for at a start.
+        let place = self.folder.join(prefix(blob));
+        blocking(move || {
+            let _ = std::fs::remove_dir(place);
+            Ok(())
+        })
+        .await
     }
 
     /// Blobs of which something is there that was not touched for so long.
@@ -108,14 +117,22 @@ impl Objects {
         blocking(move || {
             let mut found = Vec::new();
             for first in std::fs::read_dir(&folder)? {
-                for place in std::fs::read_dir(first?.path())? {
+                let first = first?;
+                // Others than ours may be there: what a disk of its own brings with it.
+                if !first.file_name().to_str().is_some_and(|name| is_hex(name, 1)) {
+                    continue;
+                }
+                for place in std::fs::read_dir(first.path())? {
                     let place = place?;
                     let name = place.file_name();
                     let name = name.to_str().and_then(|name| HEXLOWER.decode(name.as_bytes()).ok());
                     let Some(Ok(id)) = name.map(<[u8; 32]>::try_from) else {
                         continue;
                     };
-                    let touched = place.metadata()?.modified()?;
+                    // It may go meanwhile.
+                    let Ok(touched) = place.metadata().and_then(|about| about.modified()) else {
+                        continue;
+                    };
                     if touched.elapsed().is_ok_and(|for_long| for_long >= since) {
                         found.push(BlobId(id));
                     }
@@ -161,6 +178,11 @@ impl Objects {
         })
         .await
     }
+}
+
+/// Whether a name is so many bytes in lower-case hexadecimal.
+fn is_hex(name: &str, bytes: usize) -> bool {
+    HEXLOWER.decode(name.as_bytes()).is_ok_and(|decoded| decoded.len() == bytes)
 }
 
 /// What is in a folder outlives the power.
@@ -216,11 +238,11 @@ mod tests {
     async fn pieces_are_there_until_they_are_removed_also_after_a_restart() {
         let dir = tempfile::tempdir().expect("a directory");
         let folder = dir.path().join("blobs");
-        let objects = Objects::open(&folder).expect("a folder");
+        let objects = Objects::open(&folder, 0).expect("a folder");
         assert!(objects.get(ID, 0).await.expect("works").is_none());
         objects.put(ID, 0, vec![1; 10]).await.expect("stored");
         objects.put(ID, 0, vec![2; 20]).await.expect("stored again");
-        let objects = Objects::open(&folder).expect("a folder");
+        let objects = Objects::open(&folder, 0).expect("a folder");
         assert_eq!(objects.get(ID, 0).await.expect("works"), Some(vec![2; 20]));
         // A piece that was being written when the process was killed.
         let half = folder.join(prefix(ID)).join("1#1");
@@ -229,6 +251,12 @@ mod tests {
         assert!(objects.has(ID, 0, 20).await.expect("works"));
         assert!(!objects.has(ID, 0, 10).await.expect("works"), "of another length");
         assert_eq!(objects.untouched(Duration::ZERO).await.expect("works"), [ID]);
+        // What a disk of its own brings with it.
+        std::fs::write(folder.join("lost+found"), "").expect("ours");
+        assert_eq!(objects.untouched(Duration::ZERO).await.expect("works"), [ID]);
+        assert!(objects.has_room(1).await.expect("works"));
+        let all = Objects::open(&folder, u64::MAX).expect("a folder");
+        assert!(!all.has_room(1).await.expect("works"), "the reserve");
         assert!(objects.untouched(Duration::from_secs(60)).await.expect("works").is_empty());
         objects.remove_piece(ID, 0).await.expect("removed");
         assert!(!objects.has(ID, 0, 20).await.expect("works"));
@@ -241,7 +269,7 @@ mod tests {
     #[tokio::test]
     async fn a_failure_names_no_blob() {
         let dir = tempfile::tempdir().expect("a directory");
-        let objects = Objects::open(dir.path()).expect("a folder");
+        let objects = Objects::open(dir.path(), 0).expect("a folder");
         let place = dir.path().join("ab");
         std::fs::remove_dir(&place).expect("empty");
         std::fs::write(&place, "a file where a folder belongs").expect("ours");

@@ -22,16 +22,6 @@ impl PostgresBlobs {
         Ok(Self(Mutex::new(Connection::open(config)?)))
     }
 
-    /// Sets the bit of a piece, if the blob is there and ends later; whether it does.
-    fn set(&self, blob: BlobId, piece: u32, bit: i32, now: Timestamp) -> Result<bool, StoreError> {
-        let piece = i32::try_from(piece).unwrap_or(i32::MAX);
-        // A piece that it does not have changes nothing.
-        let sql = "UPDATE blobs SET stored = CASE WHEN $2::integer < pieces \
-                   THEN set_bit(stored, $2::integer, $3::integer) ELSE stored END WHERE blob = $1 AND ends > $4";
-        let parameters: Parameters<'_> = &[&blob.0.as_slice(), &piece, &bit, &signed(now.0)];
-        Ok(self.connection().execute(sql, parameters)? > 0)
-    }
-
     /// A poisoned lock guards a connection, whose transaction ended with its statement or ends with it.
     fn connection(&self) -> MutexGuard<'_, Connection> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -57,11 +47,19 @@ impl BlobStore for PostgresBlobs {
     }
 
     fn keep(&self, blob: BlobId, piece: u32, now: Timestamp) -> Result<bool, StoreError> {
-        self.set(blob, piece, 1, now)
+        let bit = i32::try_from(piece).unwrap_or(i32::MAX);
+        // A piece that it does not have changes nothing.
+        let sql = "UPDATE blobs SET stored = CASE WHEN $2::integer < pieces \
+                   THEN set_bit(stored, $2::integer, 1) ELSE stored END WHERE blob = $1 AND ends > $3";
+        let parameters: Parameters<'_> = &[&blob.0.as_slice(), &bit, &signed(now.0)];
+        Ok(self.connection().execute(sql, parameters)? > 0)
     }
 
     fn lose(&self, blob: BlobId, piece: u32) -> Result<(), StoreError> {
-        self.set(blob, piece, 0, Timestamp::default()).map(drop)
+        let bit = i32::try_from(piece).unwrap_or(i32::MAX);
+        let sql = "UPDATE blobs SET stored = set_bit(stored, $2::integer, 0), unfinished_until = ends \
+                   WHERE blob = $1 AND $2::integer < pieces AND ends > 0";
+        self.connection().execute(sql, &[&blob.0.as_slice(), &bit]).map(drop)
     }
 
     fn over(

@@ -162,13 +162,13 @@ impl Service {
         match request {
             BlobRequest::Open { blob, bytes, keep } => {
                 let owner = self.owner(peer, now)?;
-                if !self.objects.has_room(bytes).await? {
-                    return Err(BlobRefusal::NoRoom.into());
-                }
+                let room = self.objects.has_room(bytes).await?;
                 let limits = self.current.get().blobs.limits();
                 let opened = self.stored(move |store| {
-                    let opening =
-                        |there, usage| Blob::open(there, owner, (bytes, keep), usage, &limits, now);
+                    let opening = |there: Option<Blob>, usage| match there {
+                        None if !room => Err(BlobRefusal::NoRoom),
+                        there => Blob::open(there, owner, (bytes, keep), usage, &limits, now),
+                    };
                     store.open(blob, owner, &opening)
                 });
                 let opened = opened.await??;
@@ -186,7 +186,9 @@ impl Service {
                     return Err(BlobRefusal::Missing.into());
                 }
                 // Over for everybody; what cannot be removed now is when it is looked for.
-                let _ = self.forget(blob, now).await?;
+                if let Err(Failure::Store(error)) = self.forget(blob, now).await {
+                    return Err(error.into());
+                }
                 self.metrics.blob(BlobEnd::Deleted);
                 Ok(BlobResponse::Deleted)
             }

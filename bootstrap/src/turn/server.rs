@@ -165,7 +165,7 @@ impl Server {
         }
     }
 
-    /// Whether a nonce is one of ours: who sends it can hear what is sent to that address.
+    /// Whether a nonce is one of ours: who sends it has heard from us, at that address or another.
     async fn gave(&self, nonce: Option<String>) -> bool {
         match nonce {
             Some(nonce) => self.nonces.lock().await.contains_key(&nonce),

@@ -36,7 +36,9 @@ struct Name {
 impl Name {
     fn bytes(what: &'static str, whose: &'static str, bytes: &[u8]) -> Self {
         let hex = HEXLOWER.encode(bytes);
-        Self { what, whose, forms: vec![bytes.to_vec(), hex.into_bytes()] }
+        // As a library prints bytes.
+        let list = format!("{bytes:?}").trim_matches(['[', ']']).to_owned();
+        Self { what, whose, forms: vec![bytes.to_vec(), hex.into_bytes(), list.into_bytes()] }
     }
 
     fn text(what: &'static str, whose: &'static str, text: &str) -> Self {

@@ -153,6 +153,7 @@ async fn a_relay_reads_its_file_again_when_it_is_asked_to_and_survives_a_wrong_o
     let mut child = Command::new(env!("CARGO_BIN_EXE_kith-relay"))
         .args(["run", "--config"])
         .arg(&file)
+        .env("RUST_LOG", "info")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true)
