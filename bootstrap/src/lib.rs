@@ -21,6 +21,7 @@ pub mod admin;
 mod admission;
 mod behaviour;
 mod blobs;
+mod blocking;
 pub mod clock;
 pub mod codec;
 pub mod config;

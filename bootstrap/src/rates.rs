@@ -57,10 +57,9 @@ impl Rates {
 
     /// Limits of another configuration. Those that are the same go on with what was used of them.
     pub(crate) fn follow(&mut self, before: &Config, after: &Config) {
-        let was = Self::buckets(before);
+        let (was, is) = (Self::buckets(before), Self::buckets(after));
         let Self { peers, addresses, challenges, calls } = Self::new(after);
-        let [peer, address, challenge, call] =
-            std::array::from_fn(|nth| was[nth] != Self::buckets(after)[nth]);
+        let [peer, address, challenge, call] = std::array::from_fn(|nth| was[nth] != is[nth]);
         if peer {
             self.peers = peers;
         }

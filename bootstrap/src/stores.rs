@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::blobs::BlobStore;
 use crate::blobs::postgres_store::PostgresBlobs;
 use crate::blobs::sled_store::SledBlobs;
+use crate::blocking::blocking;
 use crate::config::{Config, Postgres};
 use crate::error::StoreError;
 use crate::mailbox::postgres_store::PostgresStore;
@@ -43,14 +44,11 @@ impl Stores {
     /// [`StoreError`]: nothing was changed.
     pub(crate) async fn open(config: &Config, pepper: &Pepper) -> Result<Self, StoreError> {
         let (config, pepper) = (config.clone(), pepper.clone());
-        let opened = tokio::task::spawn_blocking(move || match &config.postgres {
+        blocking(move || match &config.postgres {
             None => Self::own(&config),
             Some(postgres) => Self::shared(postgres, &pepper),
-        });
-        match opened.await {
-            Ok(opened) => opened,
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-        }
+        })
+        .await
     }
 
     fn shared(postgres: &Postgres, pepper: &Pepper) -> Result<Self, StoreError> {

@@ -38,7 +38,7 @@ pub(crate) use server::Server;
 /// under which others reach it.
 ///
 /// # Errors
-/// [`RelayError::Turn`]: the port is taken, or the secret of another server cannot be read.
+/// [`RelayError::Turn`]: the port is taken. [`RelayError::Config`]: the secret of another server cannot be read, or is empty.
 pub(crate) async fn open(
     (settings, current): (&Turn, &Current),
     identity: &RelayIdentity,

@@ -12,6 +12,8 @@ use object_store::path::Path as Name;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use protocol::blob::BlobId;
 
+use crate::blocking::blocking;
+
 /// Bytes of the disk that files leave alone: the relay's store may be on it, and everything else of the machine.
 pub(crate) const RESERVE: u64 = 1 << 30;
 
@@ -64,7 +66,7 @@ impl Objects {
     /// Whether the disk has so many bytes, and the reserve for everybody else who writes to it.
     pub(crate) async fn has_room(&self, bytes: u64) -> Result<bool, ObjectError> {
         let (folder, reserve) = (self.folder.clone(), self.reserve);
-        blocking(move || {
+        on_disk(move || {
             let disk = rustix::fs::statvfs(&folder)?;
             let free = disk.f_bavail.saturating_mul(disk.f_frsize);
             Ok(free >= bytes.saturating_add(reserve))
@@ -75,7 +77,7 @@ impl Objects {
     /// A place for the pieces of a blob, that is still there after a power cut: pieces that come at once need not wait for each other.
     pub(crate) async fn prepare(&self, blob: BlobId) -> Result<(), ObjectError> {
         let place = self.folder.join(prefix(blob));
-        blocking(move || {
+        on_disk(move || {
             std::fs::create_dir_all(&place)?;
             place.parent().map_or(Ok(()), synced)
         })
@@ -104,7 +106,7 @@ impl Objects {
         }
         // The folder too, if it was the last one: what is left of it is looked for at a start.
         let place = self.folder.join(prefix(blob));
-        blocking(move || {
+        on_disk(move || {
             let _ = std::fs::remove_dir(place);
             Ok(())
         })
@@ -114,7 +116,7 @@ impl Objects {
     /// Blobs of which something is there that was not touched for so long.
     pub(crate) async fn untouched(&self, since: Duration) -> Result<Vec<BlobId>, ObjectError> {
         let folder = self.folder.clone();
-        blocking(move || {
+        on_disk(move || {
             let mut found = Vec::new();
             for first in std::fs::read_dir(&folder)? {
                 let first = first?;
@@ -171,7 +173,7 @@ impl Objects {
     /// Nothing of a blob is there any more, nor what was left of a piece that was being written when the process was killed.
     pub(crate) async fn remove(&self, blob: BlobId) -> Result<(), ObjectError> {
         let place = self.folder.join(prefix(blob));
-        blocking(move || match std::fs::remove_dir_all(&place) {
+        on_disk(move || match std::fs::remove_dir_all(&place) {
             Ok(()) => place.parent().map_or(Ok(()), synced),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
@@ -190,12 +192,10 @@ fn synced(folder: &Path) -> std::io::Result<()> {
     std::fs::File::open(folder)?.sync_all()
 }
 
-async fn blocking<T: Send + 'static>(
+async fn on_disk<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, ObjectError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    let done = done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-    done.map_err(|error| in_words_of(error.kind()))
+    blocking(work).await.map_err(|error| in_words_of(error.kind()))
 }
 
 fn in_words_of(kind: ErrorKind) -> ObjectError {

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::objects::{ObjectError, Objects};
 use super::store::BlobStore;
 use crate::admission::Admission;
+use crate::blocking::blocking;
 use crate::clock::Clock;
 use crate::current::Current;
 use crate::error::StoreError;
@@ -101,7 +102,7 @@ impl Service {
     ) -> Result<(), StoreError> {
         let permits = Arc::new(Semaphore::new(MAX_WORKING));
         let (sweeping, stop) = (Arc::new(Semaphore::new(1)), CancellationToken::new());
-        let mut at_start = Some(());
+        let mut first = true;
         let mut under_way = JoinSet::new();
         let mut sweep = tokio::time::interval(SWEEP);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -114,9 +115,10 @@ impl Service {
                 _ = sweep.tick() => {
                     // As one of those that are worked on: it never waits for requests, nor they for it.
                     if let Ok(alone) = Arc::clone(&sweeping).try_acquire_owned() {
-                        let (service, stop, at_start) = (self.clone(), stop.clone(), at_start.take());
+                        let at_start = std::mem::take(&mut first);
+                        let (service, stop) = (self.clone(), stop.clone());
                         under_way.spawn(async move {
-                            let result = service.sweep(&stop, at_start.is_some()).await;
+                            let result = service.sweep(&stop, at_start).await;
                             drop(alone);
                             result
                         });
@@ -284,8 +286,7 @@ impl Service {
         work: impl FnOnce(&dyn BlobStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let store = Arc::clone(&self.store);
-        let done = tokio::task::spawn_blocking(move || work(&*store)).await;
-        done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+        blocking(move || work(&*store)).await
     }
 
     /// Forgets a blob if it is over; whether it was. From the first step on nothing of it is confirmed any more.

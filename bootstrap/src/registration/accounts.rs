@@ -94,12 +94,12 @@ impl Accounts {
         orders: mpsc::Sender<Order>,
     ) -> Result<Self, StoreError> {
         let (reading, filling) = (Arc::clone(&store), admission.clone());
-        let filled = tokio::task::spawn_blocking(move || {
+        crate::blocking::blocking(move || {
             every(&*reading, |account| {
                 filling.apply(account, lifetime);
             })
-        });
-        filled.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+        })
+        .await?;
         Ok(Self { store, blobs, admission, lifetime, orders, turn: Arc::default() })
     }
 
