@@ -114,8 +114,10 @@ impl Server {
     pub(crate) async fn run(mut self, shutdown: CancellationToken) {
         let mut buffer = vec![0; MAX_DATAGRAM + 1];
         let mut sweep = tokio::time::interval(SWEEP);
-        while !shutdown.is_cancelled() {
+        loop {
             tokio::select! {
+                // The end and what is over are not kept waiting by what comes in.
+                biased;
                 () = shutdown.cancelled() => break,
                 _ = sweep.tick() => self.sweep().await,
                 received = self.socket.recv_from(&mut buffer) => match received {
