@@ -4,6 +4,10 @@
 //! and everything else that is secret is derived from it by label: losing or copying the file
 //! is losing or copying the relay, so it is the one file to keep in a safe place.
 //!
+//! Where several processes are one relay, all of them have its seed in a second file, and what is in the first is
+//! a process's libp2p key only: two hosts with one peer id break circuits, and whoever is connected to one is not found
+//! by way of the other.
+//!
 //! # Invariants
 //! * The file is created once, complete and flushed, or not at all; it is never overwritten.
 //! * A file that others may read, or of another length, stops the relay.
@@ -15,10 +19,15 @@ use std::path::{Path, PathBuf};
 use crypto::identity::SigningKey;
 use crypto::secret::Secret;
 use hmac::{Hmac, KeyInit, Mac};
+use libp2p::Multiaddr;
 use libp2p::identity::Keypair;
+use libp2p::multiaddr::Protocol;
 use protocol::ids::RelayId;
 use sha2::Sha256;
 use zeroize::Zeroizing;
+
+use crate::config::Config;
+use crate::peer;
 
 /// Name of the file in the data directory.
 pub const FILE: &str = "identity";
@@ -73,9 +82,10 @@ pub enum IdentityError {
     },
 }
 
-/// A relay with its secret.
+/// A relay with its secret, and one of its processes.
 pub struct RelayIdentity {
     seed: Secret<32>,
+    process: Secret<32>,
 }
 
 impl std::fmt::Debug for RelayIdentity {
@@ -85,23 +95,38 @@ impl std::fmt::Debug for RelayIdentity {
 }
 
 impl RelayIdentity {
-    /// Reads the identity in `data_dir`, or makes one.
+    /// The identity that a configuration names: the file in its folder, made if it is missing, and the one that the
+    /// processes of a relay share.
+    ///
+    /// # Errors
+    /// [`IdentityError`]; a file that exists is then as it was.
+    pub fn of(config: &Config) -> Result<Self, IdentityError> {
+        let own = Self::load_or_create(&config.data_dir)?;
+        let shared = config.postgres.as_ref().and_then(|postgres| postgres.service_file.as_deref());
+        let Some(path) = shared else { return Ok(own) };
+        let file =
+            File::open(path).map_err(|source| IdentityError::File { path: path.into(), source })?;
+        Ok(Self { seed: read(file, path)?, process: own.process })
+    }
+
+    /// Reads the identity in `data_dir`, or makes one, of a relay that is one process.
     ///
     /// # Errors
     /// [`IdentityError`]; a file that exists is then as it was.
     pub fn load_or_create(data_dir: &Path) -> Result<Self, IdentityError> {
         let path = data_dir.join(FILE);
         let failed = |source| IdentityError::File { path: path.clone(), source };
-        match File::open(&path) {
-            Ok(file) => read(file, &path),
+        let seed = match File::open(&path) {
+            Ok(file) => read(file, &path)?,
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 fs::create_dir_all(data_dir).map_err(failed)?;
                 let seed = Secret::random(&mut rand::rng());
                 create(data_dir, &path, &seed).map_err(failed)?;
-                Ok(Self { seed })
+                seed
             }
-            Err(error) => Err(failed(error)),
-        }
+            Err(error) => return Err(failed(error)),
+        };
+        Ok(Self { process: Secret::from_bytes(*seed.expose()), seed })
     }
 
     /// The relay's name in the protocol: its public key.
@@ -110,15 +135,26 @@ impl RelayIdentity {
         RelayId(*self.signing_key().verifying_key().as_bytes())
     }
 
-    /// The same key for libp2p.
+    /// The key of this process for libp2p: the same, where a relay is one process.
     #[must_use]
     pub fn keypair(&self) -> Keypair {
         // libp2p wipes the slice that it is given.
-        let mut seed = Zeroizing::new(*self.seed.expose());
+        let mut seed = Zeroizing::new(*self.process.expose());
         Keypair::ed25519_from_bytes(seed.as_mut_slice()).expect("32 bytes are an Ed25519 seed")
     }
 
-    /// The same key for custody receipts.
+    /// An address of this process as people are given it: with the process, and with the relay where that is another.
+    #[must_use]
+    pub fn addressed(&self, address: Multiaddr) -> Multiaddr {
+        let process = self.keypair().public().to_peer_id();
+        let here = address.with(Protocol::P2p(process));
+        match peer::of_ed25519(&self.relay_id().0) {
+            Some(relay) if relay != process => here.with(Protocol::P2p(relay)),
+            _ => here,
+        }
+    }
+
+    /// The relay's key for custody receipts.
     #[must_use]
     pub fn signing_key(&self) -> SigningKey {
         SigningKey::from_seed(&self.seed)
@@ -132,7 +168,7 @@ impl RelayIdentity {
     }
 }
 
-fn read(mut file: File, path: &Path) -> Result<RelayIdentity, IdentityError> {
+fn read(mut file: File, path: &Path) -> Result<Secret<32>, IdentityError> {
     let failed = |source| IdentityError::File { path: path.into(), source };
     #[cfg(unix)]
     {
@@ -151,9 +187,7 @@ fn read(mut file: File, path: &Path) -> Result<RelayIdentity, IdentityError> {
             read => length += read,
         }
     }
-    Secret::from_slice(&bytes[..length])
-        .map(|seed| RelayIdentity { seed })
-        .ok_or_else(|| IdentityError::Damaged { path: path.into() })
+    Secret::from_slice(&bytes[..length]).ok_or_else(|| IdentityError::Damaged { path: path.into() })
 }
 
 fn create(data_dir: &Path, path: &Path, seed: &Secret<32>) -> std::io::Result<()> {
@@ -182,6 +216,7 @@ fn create(data_dir: &Path, path: &Path, seed: &Secret<32>) -> std::io::Result<()
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Postgres;
 
     #[test]
     fn an_identity_is_made_once_and_read_ever_after() {
@@ -196,6 +231,34 @@ mod tests {
             "libp2p and custody use one key"
         );
         assert!(!made.derive(Derived::Otp).ct_eq(&made.derive(Derived::Pepper)));
+    }
+
+    #[test]
+    fn processes_with_one_file_are_one_relay_and_have_a_key_each() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let service = dir.path().join("service");
+        let process = |name: &str, shared: bool| {
+            let service_file = shared.then(|| service.clone());
+            let postgres = Some(Postgres { service_file, ..Postgres::default() });
+            RelayIdentity::of(&Config {
+                data_dir: dir.path().join(name),
+                postgres,
+                ..Config::default()
+            })
+        };
+        assert!(matches!(process("one", true), Err(IdentityError::File { .. })), "none is made");
+        let alone = process("one", false).expect("made");
+        // The second process joins the first: what it was is the relay.
+        fs::copy(dir.path().join("one").join(FILE), &service).expect("copied");
+        let (one, other) =
+            (process("one", true).expect("read"), process("other", true).expect("read"));
+        assert_eq!([one.relay_id(), other.relay_id()], [alone.relay_id(); 2]);
+        assert!(one.derive(Derived::Pepper).ct_eq(&other.derive(Derived::Pepper)));
+        let at: Multiaddr = "/ip4/127.0.0.1/tcp/1".parse().expect("an address");
+        assert_eq!(one.addressed(at.clone()), alone.addressed(at.clone()), "as people know it");
+        let (process, relay) = peer::named_in(&other.addressed(at)).expect("both");
+        assert_eq!(process, other.keypair().public().to_peer_id());
+        assert_eq!(relay, alone.relay_id());
     }
 
     #[cfg(unix)]

@@ -38,6 +38,7 @@ mod pepper;
 pub mod pin;
 mod postgres;
 mod prefix_limits;
+mod processes;
 mod rates;
 pub mod registration;
 mod relay;

@@ -68,7 +68,7 @@ fn execute(cli: Cli) -> Result<(), RelayError> {
             say("The configuration is usable.")
         }
         Command::Identity(overrides) => {
-            let relay = RelayIdentity::load_or_create(&load(overrides)?.data_dir)?.relay_id();
+            let relay = RelayIdentity::of(&load(overrides)?)?.relay_id();
             let id = peer::of_ed25519(&relay.0).map(|id| id.to_string()).unwrap_or_default();
             say(&format!("relay {relay}\npeer  {id}"))
         }

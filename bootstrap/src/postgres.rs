@@ -35,7 +35,11 @@ const STATEMENT_TIMEOUT_MS: u32 = 30_000;
 /// Longest silence within a transaction, milliseconds: a process that was stopped or cut off holds its locks no longer.
 const IDLE_TIMEOUT_MS: u32 = 10_000;
 /// What made the schema what it is, in order; the version is how many there were.
-const MIGRATIONS: [&str; 2] = [include_str!("postgres/1.sql"), include_str!("postgres/2.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("postgres/1.sql"),
+    include_str!("postgres/2.sql"),
+    include_str!("postgres/3.sql"),
+];
 
 /// A connection with the statements that were prepared on it.
 pub(crate) struct Connection {
@@ -172,8 +176,8 @@ impl Connection {
         match same {
             true => Ok(()),
             false => Err(StoreError::Database {
-                detail: "it belongs to a relay that hashes addresses with another pepper; relays that share a \
-                         database need the same postgres.pepper_file"
+                detail: "it belongs to another relay, which hashes addresses with another pepper; processes that share a \
+                         database need the same postgres.service_file"
                     .into(),
             }),
         }

@@ -10,7 +10,7 @@ use libp2p::multiaddr::Protocol;
 use libp2p::swarm::SwarmEvent;
 use libp2p::{Multiaddr, Swarm};
 use protocol::ids::RelayId;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -26,12 +26,13 @@ use crate::health::{self, Watched};
 use crate::identity::RelayIdentity;
 use crate::metrics::Metrics;
 use crate::pepper::Pepper;
+use crate::processes;
 use crate::registration::accounts::{AccountError, Accounts};
 use crate::registration::{DeadLetters, Driver, Drivers};
 use crate::services::Services;
-use crate::siblings::{self, Listener};
+use crate::siblings::Listener;
 use crate::stores::Stores;
-use crate::swarm::{self, Net, Order};
+use crate::swarm::{self, Net};
 use crate::turn::{self, Calls};
 
 /// Longest time for listening to begin.
@@ -49,7 +50,7 @@ pub struct Relay;
 /// A running relay. Dropping it stops the relay without waiting for the end.
 #[derive(Debug)]
 pub struct RelayHandle {
-    /// Where it can be reached, each address with `/p2p/<relay>`.
+    /// Where it can be reached, each address with `/p2p/<relay>`, or `/p2p/<process>/p2p/<relay>` where it is not one process.
     pub addresses: Vec<Multiaddr>,
     /// Its public key.
     pub relay_id: RelayId,
@@ -99,9 +100,9 @@ impl Relay {
         clock: Clock,
     ) -> Result<RelayHandle, RelayError> {
         config.validate()?;
-        let identity = RelayIdentity::load_or_create(&config.data_dir)?;
+        let identity = RelayIdentity::of(&config)?;
         let relay_id = identity.relay_id();
-        let pepper = Pepper::of(&config, &identity)?;
+        let pepper = Pepper::of(&identity);
         let stores = Stores::open(&config, &pepper).await?;
         let admission = Admission::default();
         let (limits, current) = Current::of(config.clone());
@@ -111,7 +112,7 @@ impl Relay {
         let accounts = Accounts::open(kept, admission.clone(), lifetime, orders.clone()).await?;
 
         let mut swarm = behaviour::swarm(identity.keypair(), &config, &admission, &clock)?;
-        let addresses = announce(&mut swarm, &config.network).await?;
+        let addresses = announce(&mut swarm, &config.network, &identity).await?;
         let shutdown = CancellationToken::new();
         let metrics = Arc::new(Metrics::default());
         let mut tasks = Tasks::new();
@@ -138,8 +139,13 @@ impl Relay {
         let (health, admin) = spawn_listeners(&mut tasks, &config, operator).await?;
         let blobs = keep_files((&config, &current), stores.blobs, &admission, &metrics, &clock)?;
         let services_clock = clock.clone();
+        let joined = Arc::new(Notify::new());
+        let own = stores.listener.as_ref().map(Listener::own);
+        let place = (own, Arc::clone(&joined), shutdown.clone());
+        let reached = processes::spawn(&mut tasks, &config, &identity, &addresses, place).await?;
         let services = Services {
             accounts,
+            reached,
             blobs,
             counts: stores.counts,
             mailboxes: stores.mailboxes,
@@ -156,13 +162,9 @@ impl Relay {
         tasks.spawn(forget_stale(hearing.clone(), services_clock, shutdown.clone()));
         // Last of all: its thread ends with the relay only.
         if let Some(listener) = stores.listener {
-            hear(&mut tasks, listener, hearing, orders, &shutdown);
+            listener.spawn(&mut tasks, hearing, (orders, joined), &shutdown);
         }
-        let stop = shutdown.clone();
-        tasks.spawn(async move {
-            net.run(stop).await;
-            ("network", Ok(()))
-        });
+        tasks.spawn(network(net, shutdown.clone()));
         let supervisor = tokio::spawn(supervise(tasks, shutdown.clone()));
         tracing::info!(relay = %relay_id, addresses = addresses.len(), "relay is running");
         Ok(RelayHandle {
@@ -177,6 +179,11 @@ impl Relay {
             supervisor,
         })
     }
+}
+
+async fn network(net: Net, shutdown: CancellationToken) -> (&'static str, Result<(), RelayError>) {
+    net.run(shutdown).await;
+    ("network", Ok(()))
 }
 
 /// How much of a configuration holds at once.
@@ -237,6 +244,7 @@ impl Drop for RelayHandle {
 async fn announce(
     swarm: &mut Swarm<Behaviour>,
     network: &Network,
+    identity: &RelayIdentity,
 ) -> Result<Vec<Multiaddr>, RelayError> {
     let listening = listen(swarm, &network.listen).await?;
     let external = match network.external_addresses.as_slice() {
@@ -250,8 +258,10 @@ async fn announce(
         // Fails only without a sibling in the table, as when the only one is ourselves.
         let _ = swarm.behaviour_mut().kad.bootstrap();
     }
-    let peer = *swarm.local_peer_id();
-    Ok(external.into_iter().filter_map(|address| address.with_p2p(peer).ok()).collect())
+    let bare = external.into_iter().map(|address| {
+        address.into_iter().take_while(|part| !matches!(part, Protocol::P2p(_))).collect()
+    });
+    Ok(bare.map(|address| identity.addressed(address)).collect())
 }
 
 /// Health checks and the operator's interface, where the configuration names a place for them.
@@ -347,29 +357,6 @@ async fn forget_stale(
             Err(AccountError::Store(error)) => return ("forgetting", Err(error.into())),
         }
     }
-}
-
-/// Hears other processes, and takes up what they say.
-fn hear(
-    tasks: &mut Tasks,
-    listener: Listener,
-    accounts: Accounts,
-    orders: mpsc::Sender<Order>,
-    shutdown: &CancellationToken,
-) {
-    let (changed, changes) = mpsc::channel(siblings::NEWS);
-    let stop = shutdown.clone();
-    tasks.spawn_blocking(move || {
-        let result = listener.run(&orders, &changed, &stop);
-        ("listener", result.map_err(RelayError::from))
-    });
-    tasks.spawn(async move {
-        let result = match accounts.take_up(changes).await {
-            Err(AccountError::Store(error)) => Err(error.into()),
-            Ok(()) | Err(AccountError::Stopping) => Ok(()),
-        };
-        ("news", result)
-    });
 }
 
 /// One task's end is the relay's end: wanted after [`RelayHandle::shutdown`], a failure before.

@@ -16,6 +16,7 @@ use crate::mailbox::service::{self as mailbox, Parts};
 use crate::mailbox::store::MailboxStore;
 use crate::metrics::Metrics;
 use crate::pepper::Pepper;
+use crate::processes::Reached;
 use crate::registration::accounts::Accounts;
 use crate::registration::counts::CountStore;
 use crate::registration::credential::Credentials;
@@ -29,6 +30,7 @@ use crate::turn::Calls;
 /// What the services are made of.
 pub(crate) struct Services {
     pub(crate) accounts: Accounts,
+    pub(crate) reached: Reached,
     /// Absent where no files are kept.
     pub(crate) blobs: Option<blobs::Service>,
     pub(crate) counts: Arc<dyn CountStore>,
@@ -52,6 +54,7 @@ impl Services {
     ) -> Channels {
         let Self {
             accounts,
+            reached,
             blobs,
             counts,
             mailboxes,
@@ -71,6 +74,7 @@ impl Services {
             name: config.name.clone(),
             development: config.development,
             kinds: config.registration.kinds(),
+            reached,
             counts,
             registrar: Registrar::new(config.registration.policy(), keys, identity.relay_id()),
             current: current.clone(),

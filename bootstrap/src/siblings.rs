@@ -1,6 +1,6 @@
 //! What relay processes that share a database tell each other, over `NOTIFY`.
 //!
-//! 1. Whoever takes a deposit says so before the receipt is given: its owner may be attached elsewhere, and here too, by
+//! 1. Whoever comes or goes says so. Whoever takes a deposit says so before the receipt is given: its owner may be attached elsewhere, and here too, by
 //!    a connection that is dead and not known to be. Whoever changes an account says so when it is durable.
 //! 2. Each process listens on a connection of its own, wakes its subscribers and looks at accounts again.
 //!
@@ -9,16 +9,19 @@
 //! deposits again, somewhere; that is said again.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use protocol::ids::{AccountId, QueueId};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Postgres;
-use crate::error::StoreError;
+use crate::error::{RelayError, StoreError};
 use crate::postgres::Connection;
+use crate::registration::accounts::{AccountError, Accounts};
+use crate::relay::Tasks;
 use crate::swarm::Order;
 
 /// The channel of the database.
@@ -26,7 +29,7 @@ const CHANNEL: &str = "kith";
 /// Queues in one notification: PostgreSQL takes 8000 bytes, and 32 digits name one.
 const MAX_QUEUES: usize = 200;
 /// News of accounts that wait to be taken up; the listener waits when it is full.
-pub(crate) const NEWS: usize = 1_024;
+const NEWS: usize = 1_024;
 /// How long the listener waits for news before it looks whether it is to end.
 const LOOK_UP: Duration = Duration::from_millis(500);
 
@@ -59,6 +62,8 @@ enum News {
     Stored(Vec<QueueId>),
     /// This account is not what it was.
     Account(AccountId),
+    /// A process came, or is going.
+    Process,
 }
 
 /// Says that something was stored in queues whose owners may be attached elsewhere.
@@ -83,6 +88,11 @@ pub(crate) fn say_account(
     say(connection, &format!("{from} a {account}"))
 }
 
+/// Says that this process came, or is going.
+pub(crate) fn say_process(connection: &mut Connection, from: Instance) -> Result<(), StoreError> {
+    say(connection, &format!("{from} p -"))
+}
+
 fn say(connection: &mut Connection, payload: &str) -> Result<(), StoreError> {
     connection.query("SELECT pg_notify($1, $2)", &[&CHANNEL, &payload]).map(drop)
 }
@@ -101,6 +111,7 @@ fn heard(payload: &str, own: Instance) -> Option<News> {
             rest.is_empty().then(|| News::Stored(ids.iter().copied().map(QueueId).collect()))
         }
         "a" => about.parse().ok().map(News::Account),
+        "p" => Some(News::Process),
         _ => None,
     }
 }
@@ -120,13 +131,41 @@ impl Listener {
         Ok(Self { connection, own })
     }
 
+    /// The process that listens.
+    pub(crate) fn own(&self) -> Instance {
+        self.own
+    }
+
+    /// Hears other processes, and takes up what they say, until the relay ends.
+    pub(crate) fn spawn(
+        self,
+        tasks: &mut Tasks,
+        accounts: Accounts,
+        (orders, joined): (mpsc::Sender<Order>, Arc<Notify>),
+        shutdown: &CancellationToken,
+    ) {
+        let (changed, changes) = mpsc::channel(NEWS);
+        let stop = shutdown.clone();
+        tasks.spawn_blocking(move || {
+            let result = self.run((&orders, &joined), &changed, &stop);
+            ("listener", result.map_err(RelayError::from))
+        });
+        tasks.spawn(async move {
+            let result = match accounts.take_up(changes).await {
+                Err(AccountError::Store(error)) => Err(error.into()),
+                Ok(()) | Err(AccountError::Stopping) => Ok(()),
+            };
+            ("news", result)
+        });
+    }
+
     /// Passes on what is heard until it is told to stop. Blocks: for a thread of its own.
     ///
     /// # Errors
     /// The end of the connection: what is said from then on would be missed.
-    pub(crate) fn run(
+    fn run(
         mut self,
-        orders: &mpsc::Sender<Order>,
+        (orders, joined): (&mpsc::Sender<Order>, &Notify),
         changed: &mpsc::Sender<AccountId>,
         shutdown: &CancellationToken,
     ) -> Result<(), StoreError> {
@@ -138,6 +177,10 @@ impl Listener {
                         orders.blocking_send(Order::Stored(queues)).is_ok()
                     }
                     Some(News::Account(account)) => changed.blocking_send(account).is_ok(),
+                    Some(News::Process) => {
+                        joined.notify_one();
+                        true
+                    }
                     None => true,
                 };
                 if !passed_on {
@@ -167,14 +210,19 @@ mod tests {
         say_account(&mut speaking, ada, account).expect("said");
         let hear = |listener: &mut Listener, of: Instance| {
             let mut all = Vec::new();
-            while all.len() < 3 {
+            while all.len() < 4 {
                 all.extend(listener.connection.notifications(LOOK_UP).expect("heard"));
             }
             all.iter().filter_map(|payload| heard(payload, of)).collect::<Vec<_>>()
         };
         let (first, rest) = queues.split_at(MAX_QUEUES);
-        let told =
-            [News::Stored(first.to_vec()), News::Stored(rest.to_vec()), News::Account(account)];
+        say_process(&mut speaking, ada).expect("said");
+        let told = [
+            News::Stored(first.to_vec()),
+            News::Stored(rest.to_vec()),
+            News::Account(account),
+            News::Process,
+        ];
         assert_eq!(hear(&mut other, ben), told);
         assert_eq!(hear(&mut own, ada), []);
     }

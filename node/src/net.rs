@@ -31,6 +31,7 @@ mod homes;
 mod identity;
 mod outgoing;
 mod peer;
+mod processes;
 mod protocols;
 mod swarm;
 mod throwaway;

@@ -95,6 +95,9 @@ pub fn on_net_event(ctx: &mut Ctx<'_>, event: NetEvent) -> Result<(), StoreError
         NetEvent::Relay { relay, phase, clock_offset_ms } => {
             registration::on_relay(ctx, relay, phase, clock_offset_ms)
         }
+        NetEvent::RelayReached { relay, addresses } => {
+            registration::on_reached_at(ctx, relay, &addresses)
+        }
         NetEvent::Listening(addresses) => contact::on_listening(ctx, addresses),
         NetEvent::EnvelopeDone { ticket, result } => on_envelope_done(ctx, ticket, result),
         NetEvent::DepositDone { ticket, result } => match ctx.state.answer(ticket) {

@@ -14,6 +14,7 @@
 
 mod binary;
 mod child;
+mod database;
 mod memory;
 mod node;
 mod person;
@@ -25,6 +26,7 @@ mod scan;
 
 pub use binary::binary;
 pub use child::Process;
+pub use database::{database, share};
 pub use memory::memory;
 pub use node::{NodeOptions, NodeProcess};
 pub use person::{Pair, arrived, introduce, state};

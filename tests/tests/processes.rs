@@ -11,6 +11,8 @@ mod conversation;
 mod crashes;
 #[path = "processes/leaks.rs"]
 mod leaks;
+#[path = "processes/moving.rs"]
+mod moving;
 #[path = "processes/restore.rs"]
 mod restore;
 #[path = "processes/scanners.rs"]

@@ -437,9 +437,9 @@ pub struct Postgres {
     pub password_file: Option<PathBuf>,
     /// The database.
     pub database: String,
-    /// The file that holds the pepper, 32 bytes or more, the same for each relay: with it addresses are hashed. Absent: it
-    /// is derived from the relay's identity, which is right for one relay.
-    pub pepper_file: Option<PathBuf>,
+    /// The file that holds the relay's identity, 32 bytes, the same for each of its processes; what is in a process's
+    /// own folder is then only the key of its connections. Absent: the relay is one process.
+    pub service_file: Option<PathBuf>,
     /// A PEM file with the certificate of the authority that signed the server's. The connection is encrypted then,
     /// which one to another machine has to be.
     pub ca_file: Option<PathBuf>,
@@ -453,7 +453,7 @@ impl Default for Postgres {
             user: "kith".into(),
             password_file: None,
             database: "kith".into(),
-            pepper_file: None,
+            service_file: None,
             ca_file: None,
         }
     }

@@ -25,6 +25,7 @@ use crate::current::Current;
 use crate::error::StoreError;
 use crate::metrics::{CodeEnd, Metrics};
 use crate::peer;
+use crate::processes::Reached;
 
 /// Most codes on their way at once; beyond it people are told to wait.
 const MAX_SENDING: usize = 64;
@@ -61,6 +62,7 @@ pub(crate) struct Service {
     pub(crate) name: String,
     pub(crate) development: bool,
     pub(crate) kinds: Vec<IdentifierKind>,
+    pub(crate) reached: Reached,
     pub(crate) registrar: Registrar,
     pub(crate) current: Current,
     pub(crate) counts: Arc<dyn CountStore>,
@@ -181,6 +183,7 @@ impl Service {
                 development: self.development,
                 kinds: self.kinds.clone(),
                 now,
+                addresses: self.reached.borrow().to_vec(),
             })),
             RegisterRequest::Verify { challenge, code, proof } => {
                 let verified = self.registrar.verify(account, challenge, &code, &proof, now);

@@ -99,8 +99,7 @@ impl Member {
         let mut seed = *identity.signing_seed().expose();
         let keypair = Keypair::ed25519_from_bytes(&mut seed).unwrap();
         let client = Client::connect(keypair, relay).await;
-        let peer = bootstrap::config::peer_in(relay).unwrap();
-        let relay = bootstrap::peer::relay_of(&peer).unwrap();
+        let (_, relay) = bootstrap::peer::named_in(relay).unwrap();
         Self { identity, client, relay, credential: String::new() }
     }
 
@@ -181,14 +180,11 @@ impl Sealed {
     /// The same with a relay that may not be there.
     pub(crate) async fn try_connect(relay: &Multiaddr) -> Result<Self, String> {
         let client = Client::try_connect(Keypair::generate_ed25519(), relay).await?;
-        let peer = bootstrap::config::peer_in(relay).unwrap();
+        let (_, named) = bootstrap::peer::named_in(relay).unwrap();
         match client.try_mailbox(MailboxRequest::Hello).await? {
-            MailboxResponse::Hello { nonce, now, .. } => Ok(Self {
-                client,
-                relay: bootstrap::peer::relay_of(&peer).unwrap(),
-                nonce,
-                relay_now: now,
-            }),
+            MailboxResponse::Hello { nonce, now, .. } => {
+                Ok(Self { client, relay: named, nonce, relay_now: now })
+            }
             other => panic!("{other:?}"),
         }
     }

@@ -76,7 +76,7 @@ impl Client {
 
     /// The same with a relay that may not be there.
     pub(crate) async fn try_connect(keypair: Keypair, relay: &Multiaddr) -> Result<Self, String> {
-        let Some(Protocol::P2p(relay_peer)) = relay.iter().last() else { panic!("no relay") };
+        let (relay_peer, _) = bootstrap::peer::named_in(relay).expect("a relay's address");
         let peer = keypair.public().to_peer_id();
         let (commands, inbox) = mpsc::channel(16);
         let (pushed, pushes) = mpsc::channel(64);
@@ -93,7 +93,8 @@ impl Client {
 
     pub(crate) async fn dial(&self, address: &Multiaddr) -> Result<PeerId, String> {
         let (done, result) = oneshot::channel();
-        self.commands.send(Command::Connect(address.clone(), done)).await.unwrap();
+        let address = bootstrap::peer::dialable(address);
+        self.commands.send(Command::Connect(address, done)).await.unwrap();
         soon("a connection", result).await.unwrap()
     }
 
@@ -169,7 +170,7 @@ impl Client {
     /// Asks for a reservation.
     pub(crate) async fn reserve(&self, relay: &Multiaddr) -> Result<(), String> {
         let (done, result) = oneshot::channel();
-        let circuit = relay.clone().with(Protocol::P2pCircuit);
+        let circuit = bootstrap::peer::dialable(relay).with(Protocol::P2pCircuit);
         self.commands.send(Command::Reserve(circuit, done)).await.unwrap();
         soon("a reservation", result).await.unwrap()
     }

@@ -1,5 +1,8 @@
 //! Relays that share a PostgreSQL database.
 
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use bootstrap::config::Postgres;
@@ -19,28 +22,30 @@ pub(crate) async fn database() -> Postgres {
     let made = tokio::task::spawn_blocking(server::database);
     let (host, database) = soon("a database", made).await.unwrap();
     // Goes with the server's folder.
-    let pepper = std::path::Path::new(&host).join(format!("{database}.pepper"));
-    std::fs::write(&pepper, rand::random::<[u8; 32]>()).unwrap();
+    let service = Path::new(&host).join(format!("{database}.service"));
+    let options = &mut OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(&service).unwrap();
+    file.write_all(&rand::random::<[u8; 32]>()).unwrap();
     let user = server::USER.into();
-    Postgres { host, user, database, pepper_file: Some(pepper), ..Postgres::default() }
+    Postgres { host, user, database, service_file: Some(service), ..Postgres::default() }
 }
 
 /// A relay on this database, with the folder for files that all of its relays share.
 pub(crate) fn share(config: &mut Config, database: &Postgres) {
-    let shared = database.pepper_file.as_deref().and_then(Path::parent).unwrap();
+    let shared = database.service_file.as_deref().and_then(Path::parent).unwrap();
     let name = format!("blobs-{}", database.database);
     config.blobs.folder = Some(shared.join(name));
     config.postgres = Some(database.clone());
 }
 
 #[tokio::test]
-async fn a_relay_with_another_pepper_does_not_start() {
+async fn another_relay_does_not_start_on_a_database_that_is_taken() {
     let database = database().await;
     let _first = Bench::with(|config| share(config, &database)).await;
     let dir = tempfile::tempdir().unwrap();
     let mut config = Config::development(dir.path());
     share(&mut config, &database);
-    config.postgres = Some(Postgres { pepper_file: None, ..database });
+    config.postgres = Some(Postgres { service_file: None, ..database });
     let error = Relay::start(config).await.unwrap_err();
     assert!(error.to_string().contains("pepper"), "{error}");
     assert_eq!(error.exit_code(), 69);
@@ -59,7 +64,7 @@ async fn an_address_admits_one_account_whichever_relay_is_asked() {
     assert!(matches!(ada.standing().await, Told::Displaced { .. }));
 }
 
-/// Two relays on one database, each with a key of its own.
+/// Two processes of one relay, on one database, each with a key of its own.
 async fn two() -> (Bench, Bench) {
     let database = database().await;
     let relay = async || {

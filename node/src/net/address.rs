@@ -2,7 +2,8 @@
 //!
 //! Contacts and relays hand us an [`Address`], bytes that nobody but this module opens. It comes
 //! back as a [`Multiaddr`] without a `/p2p` ending, because whom to expect there is known from
-//! elsewhere, and an address that names somebody else is refused.
+//! elsewhere, and an address that names somebody else is refused; only a relay's may, which name
+//! its processes.
 //!
 //! # Invariants
 //! * An address over [`MAX_ADDRESS`] bytes, a circuit, or one without a transport that this node
@@ -14,10 +15,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
-use protocol::contact::{Address, MAX_ADDRESS, MAX_ADDRESSES, RelayHome};
+use protocol::contact::{Address, MAX_ADDRESS, MAX_ADDRESSES};
 
 use super::event::Path;
-use super::peer;
 
 /// How far an address reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +42,18 @@ pub(super) fn to_wire(address: &Multiaddr) -> Option<Address> {
 
 /// Opens an address of `whose`; `None` when it is not one that this node dials.
 pub(super) fn from_wire(address: &Address, whose: &PeerId) -> Option<Multiaddr> {
+    let (named, address) = open(address)?;
+    named.is_none_or(|named| named == *whose).then_some(address)
+}
+
+/// Opens an address of a relay, and whose it is: that of the process that it names, or of the relay itself.
+pub(super) fn of_process(address: &Address, relay: PeerId) -> Option<(PeerId, Multiaddr)> {
+    let (named, address) = open(address)?;
+    Some((named.unwrap_or(relay), address))
+}
+
+/// An address that this node dials, and whom it names.
+fn open(address: &Address) -> Option<(Option<PeerId>, Multiaddr)> {
     if address.0.len() > MAX_ADDRESS {
         return None;
     }
@@ -51,7 +63,7 @@ pub(super) fn from_wire(address: &Address, whose: &PeerId) -> Option<Multiaddr> 
         _ => None,
     });
     let dialable = !is_circuit(&address) && reach(&address) != Reach::Nowhere;
-    (dialable && named.is_none_or(|named| named == *whose)).then(|| without_peer(&address))
+    dialable.then(|| (named, without_peer(&address)))
 }
 
 /// Opens the addresses of one peer, without repetition, at most [`MAX_ADDRESSES`].
@@ -65,13 +77,6 @@ pub(super) fn all_from_wire(addresses: &[Address], whose: &PeerId) -> Vec<Multia
         }
     }
     opened
-}
-
-/// A relay's peer id and addresses; `None` when its key is no key.
-pub(super) fn of_home(home: &RelayHome) -> Option<(PeerId, Vec<Multiaddr>)> {
-    let peer = peer::of_relay(home.relay)?;
-    let addresses = all_from_wire(&home.addresses, &peer);
-    Some((peer, addresses))
 }
 
 /// Where `relay`, reached at `through`, takes circuits for us (`to` absent) or to a peer.

@@ -26,18 +26,25 @@ pub enum AddressTextError {
     NotDialable,
 }
 
-/// Reads a relay's address, such as `/dns4/relay.example.org/tcp/4701/p2p/12D3Koo…`.
+/// Reads a relay's address, such as `/dns4/relay.example.org/tcp/4701/p2p/12D3Koo…`, or one with the
+/// process that listens there before the relay: `/…/p2p/<process>/p2p/<relay>`.
 ///
 /// # Errors
 /// [`AddressTextError`] when it names no relay that can be dialled.
 pub fn parse_relay(text: &str) -> Result<RelayHome, AddressTextError> {
     let full: Multiaddr = text.trim().parse().map_err(|_| AddressTextError::Malformed)?;
-    let Some(Protocol::P2p(peer)) = full.iter().last() else {
+    let Some(Protocol::P2p(named)) = full.iter().last() else {
         return Err(AddressTextError::NoRelayKey);
     };
-    let relay = peer::relay(&peer).ok_or(AddressTextError::NoRelayKey)?;
-    let wire = address::to_wire(&full).ok_or(AddressTextError::NotDialable)?;
-    let dialable = !address::is_circuit(&full) && address::from_wire(&wire, &peer).is_some();
+    let relay = peer::relay(&named).ok_or(AddressTextError::NoRelayKey)?;
+    let process = full.iter().find_map(|part| match part {
+        Protocol::P2p(process) if process != named => Some(process),
+        _ => None,
+    });
+    let bare = address::without_peer(&full);
+    let at = process.map_or(bare.clone(), |process| bare.with(Protocol::P2p(process)));
+    let wire = Address(at.to_vec().into());
+    let dialable = !address::is_circuit(&full) && address::of_process(&wire, named).is_some();
     match dialable {
         true => Ok(RelayHome { relay, addresses: vec![wire] }),
         false => Err(AddressTextError::NotDialable),
@@ -79,6 +86,18 @@ mod tests {
             parse_relay(&format!(" /dns4/relay.example.org/tcp/4701/p2p/{relay}\n")).unwrap();
         assert_eq!(peer::of_relay(home.relay), Some(relay));
         assert_eq!(text_of(&home.addresses[0]).unwrap(), "/dns4/relay.example.org/tcp/4701");
+    }
+
+    #[test]
+    fn a_process_that_is_named_before_its_relay_stays_in_the_address() {
+        let key = || Keypair::generate_ed25519().public().to_peer_id();
+        let (process, relay) = (key(), key());
+        let at = "/dns4/relay.example.org/tcp/4701";
+        let home = parse_relay(&format!("{at}/p2p/{process}/p2p/{relay}")).unwrap();
+        assert_eq!(peer::of_relay(home.relay), Some(relay));
+        assert_eq!(text_of(&home.addresses[0]).unwrap(), format!("{at}/p2p/{process}"));
+        let once = parse_relay(&format!("{at}/p2p/{relay}/p2p/{relay}")).unwrap();
+        assert_eq!(text_of(&once.addresses[0]).unwrap(), at);
     }
 
     #[test]

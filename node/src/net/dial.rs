@@ -1,7 +1,7 @@
 //! How a contact is reached: the local network first, then directly, then over a relay.
 //!
 //! 1. Somebody wants a contact. Its routes are lined up: addresses on a local network, direct
-//!    ones, then each relay that it homes on.
+//!    ones, then each process of the relays that it homes on.
 //! 2. Each route gets a head start before the next one is tried beside it, or the next follows
 //!    at once when it fails. The first connection ends the attempt.
 //! 3. When every route has failed the contact is unreachable, and dialling it again is pointless
@@ -18,9 +18,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use libp2p::Multiaddr;
+use libp2p::{Multiaddr, PeerId};
 use protocol::contact::MAX_ADDRESSES;
-use protocol::ids::{AccountId, RelayId};
+use protocol::ids::AccountId;
 use rand::Rng;
 
 use super::address::{Reach, reach};
@@ -46,8 +46,8 @@ pub(super) struct DialId(u64);
 pub(super) enum Route {
     /// These addresses, all at once.
     Addresses(Vec<Multiaddr>),
-    /// A circuit over this relay.
-    Relay(RelayId),
+    /// A circuit over this process of a relay.
+    Relay(PeerId),
 }
 
 impl std::fmt::Debug for Route {
@@ -55,7 +55,7 @@ impl std::fmt::Debug for Route {
         match self {
             // Addresses locate people: logs get their number only.
             Self::Addresses(addresses) => write!(f, "Addresses({})", addresses.len()),
-            Self::Relay(relay) => write!(f, "Relay({relay:?})"),
+            Self::Relay(process) => write!(f, "Relay({process})"),
         }
     }
 }
@@ -89,7 +89,7 @@ pub(super) enum Want {
 struct Entry {
     told: Vec<Multiaddr>,
     seen_on_lan: Vec<Multiaddr>,
-    homes: Vec<RelayId>,
+    homes: Vec<PeerId>,
     backoff: Backoff,
     attempt: Option<Attempt>,
 }
@@ -112,7 +112,7 @@ pub(super) struct Dialer {
 
 impl Dialer {
     /// Replaces what is known of an account. New knowledge ends a pause.
-    pub(super) fn know(&mut self, account: AccountId, told: Vec<Multiaddr>, homes: Vec<RelayId>) {
+    pub(super) fn know(&mut self, account: AccountId, told: Vec<Multiaddr>, homes: Vec<PeerId>) {
         let entry = self.entries.entry(account).or_insert_with(|| Entry {
             told: Vec::new(),
             seen_on_lan: Vec::new(),
@@ -138,9 +138,9 @@ impl Dialer {
         self.entries.contains_key(&account)
     }
 
-    /// The relays that known accounts home on.
-    pub(super) fn has_home(&self, relay: RelayId) -> bool {
-        self.entries.values().any(|entry| entry.homes.contains(&relay))
+    /// Whether a known account may be found at this process of a relay.
+    pub(super) fn has_home(&self, process: &PeerId) -> bool {
+        self.entries.values().any(|entry| entry.homes.contains(process))
     }
 
     /// An account's node announced itself on the local network. False when it is nobody's.
@@ -288,7 +288,7 @@ impl Entry {
         if !far.is_empty() {
             routes.push_back((Route::Addresses(far), DIRECT_HEAD_START));
         }
-        routes.extend(self.homes.iter().map(|relay| (Route::Relay(*relay), RELAY_HEAD_START)));
+        routes.extend(self.homes.iter().map(|process| (Route::Relay(*process), RELAY_HEAD_START)));
         routes
     }
 }

@@ -173,6 +173,13 @@ pub enum NetEvent {
         /// The relay's clock minus ours, milliseconds, where it is known.
         clock_offset_ms: Option<i64>,
     },
+    /// Where the processes of a relay that we home on are reached, by what it says.
+    RelayReached {
+        /// Which relay.
+        relay: RelayId,
+        /// At most [`MAX_ADDRESSES`](protocol::contact::MAX_ADDRESSES), each with its process.
+        addresses: Vec<Address>,
+    },
     /// Where this node can be reached: listen addresses, confirmed external ones; no circuits.
     Listening(Vec<Address>),
 }

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::contacts::Queued;
 use self::listening::Listening;
-use self::relays::{Job, Link};
+use self::relays::{Job, Link, Ours};
 use super::behaviour::Identity;
 use super::command::{NetCommand, Ticket};
 use super::connections::Connections;
@@ -43,7 +43,7 @@ use super::protocols::register::{self, Registrations};
 #[derive(Clone, Copy, Debug)]
 enum Dialled {
     Contact(AccountId, DialId),
-    Relay(RelayId),
+    Relay(PeerId),
 }
 
 /// The lane.
@@ -64,7 +64,9 @@ pub(super) struct IdentityLane {
     /// `Connect`s that are not answered yet.
     wanted: BTreeSet<AccountId>,
     homes: Homes,
-    links: BTreeMap<RelayId, Link>,
+    /// Relays that the engine named.
+    ours: BTreeMap<RelayId, Ours>,
+    links: BTreeMap<PeerId, Link>,
     envelopes: Envelopes,
     invites: Invites,
     registrations: Registrations,
@@ -94,6 +96,7 @@ impl IdentityLane {
             announced: BTreeMap::new(),
             wanted: BTreeSet::new(),
             homes: Homes::default(),
+            ours: BTreeMap::new(),
             links: BTreeMap::new(),
             envelopes: Envelopes::default(),
             invites: Invites::default(),

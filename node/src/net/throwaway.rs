@@ -18,6 +18,7 @@
 
 mod job;
 mod link;
+mod reaching;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -25,9 +26,8 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use libp2p::identity::Keypair;
 use libp2p::request_response::{self, Message, OutboundRequestId, ResponseChannel};
-use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, Swarm, ping};
+use libp2p::{PeerId, Swarm, ping};
 use protocol::contact::RelayHome;
 use protocol::ids::RelayId;
 use protocol::mailbox::proof::{self, Binding};
@@ -45,7 +45,7 @@ use super::command::{NetCommand, OwnedQueue};
 use super::connections::{Closed, Connections};
 use super::event::{NetEvent, NetFailure, Path};
 use super::outgoing::Outgoing;
-use super::peer;
+use super::processes::Processes;
 use super::protocols::exchange::{self, BUSY_MS, Pending, RELAYED_TIMEOUT, Waiting};
 use super::protocols::mailbox;
 use super::swarm::{self, BuildError};
@@ -63,9 +63,15 @@ const MAX_LINKS: usize = 512;
 
 /// Without `Debug`: addresses are in it.
 struct Relay {
-    peer: PeerId,
-    addresses: Vec<Multiaddr>,
+    processes: Processes,
     link: Link,
+}
+
+impl Relay {
+    /// The process that is used.
+    fn peer(&self) -> PeerId {
+        self.processes.current().peer
+    }
 }
 
 /// The lane.
@@ -78,6 +84,8 @@ pub(super) struct ThrowawayLane {
     connections: Connections,
     dials: HashMap<ConnectionId, RelayId>,
     relays: BTreeMap<RelayId, Relay>,
+    /// In which order processes of a relay are tried: at random, lest it be known by the order who this is.
+    order: [u8; 16],
     pending: Pending<Sent>,
     waiting: Waiting<MailboxResponse>,
 }
@@ -98,6 +106,7 @@ impl ThrowawayLane {
             connections: Connections::default(),
             dials: HashMap::new(),
             relays: BTreeMap::new(),
+            order: rand::random(),
             pending: Pending::default(),
             waiting: Waiting::default(),
         })
@@ -163,8 +172,11 @@ impl ThrowawayLane {
     fn subscribe(&mut self, home: &RelayHome, queues: Vec<OwnedQueue>, now: Instant) {
         if let Some(relay) = self.learn(home, now) {
             relay.link.subscribe(queues);
-            let (peer, pinned) = (relay.peer, relay.link.is_pinned());
-            self.swarm.behaviour_mut().gate.pin(peer, pinned);
+            let pinned = relay.link.is_pinned();
+            let peers: Vec<_> = relay.processes.all().map(|process| process.peer).collect();
+            for peer in peers {
+                self.swarm.behaviour_mut().gate.pin(peer, pinned);
+            }
         }
     }
 
@@ -176,28 +188,11 @@ impl ThrowawayLane {
         self.events.extend(refused);
     }
 
-    fn learn(&mut self, home: &RelayHome, now: Instant) -> Option<&mut Relay> {
-        let (peer, addresses) = address::of_home(home)?;
-        if !self.relays.contains_key(&home.relay) && self.relays.len() >= MAX_LINKS {
-            return None;
-        }
-        self.swarm.behaviour_mut().gate.admit_relay(peer);
-        let relay = self.relays.entry(home.relay).or_insert_with(|| Relay {
-            peer,
-            addresses: Vec::new(),
-            link: Link::new(now),
-        });
-        if !addresses.is_empty() {
-            relay.addresses = addresses;
-        }
-        Some(relay)
-    }
-
     fn forget(&mut self, relay: RelayId) {
         if let Some(mut gone) = self.relays.remove(&relay) {
             let jobs = gone.link.abandon().into_iter();
             self.events.extend(jobs.map(|job| job.failed(NetFailure::Unreachable)));
-            self.swarm.behaviour_mut().gate.expel_relay(gone.peer);
+            self.expel_unused(&gone.processes);
         }
     }
 
@@ -226,36 +221,12 @@ impl ThrowawayLane {
     }
 
     fn send(&mut self, relay: RelayId, request: MailboxRequest, sent: Sent, now: Instant) {
-        match self.relays.get(&relay).map(|relay| relay.peer) {
+        match self.relays.get(&relay).map(Relay::peer) {
             Some(peer) => {
                 let id = self.swarm.behaviour_mut().mailbox.send_request(&peer, request);
                 self.pending.sent(id, sent, now + RELAYED_TIMEOUT);
             }
             None => self.failed(sent, NetFailure::Unreachable, now),
-        }
-    }
-
-    fn dial(&mut self, relay: RelayId, now: Instant) {
-        let Some(known) = self.relays.get(&relay) else {
-            return;
-        };
-        let options = DialOpts::peer_id(known.peer)
-            .condition(PeerCondition::Always)
-            .addresses(known.addresses.clone())
-            .build();
-        let id = options.connection_id();
-        match self.swarm.dial(options) {
-            Ok(()) => {
-                self.dials.insert(id, relay);
-            }
-            Err(_) => self.dial_failed(relay, now),
-        }
-    }
-
-    fn dial_failed(&mut self, relay: RelayId, now: Instant) {
-        if let Some(known) = self.relays.get_mut(&relay) {
-            let jobs = known.link.dial_failed(now, &mut self.rng).into_iter();
-            self.events.extend(jobs.map(|job| job.failed(NetFailure::Unreachable)));
         }
     }
 
@@ -270,9 +241,10 @@ impl ThrowawayLane {
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => {
                 let last = self.connections.closed(&peer_id, connection_id) != Closed::OneOfSeveral;
-                let known = peer::relay(&peer_id).and_then(|relay| self.relays.get_mut(&relay));
-                if let Some(known) = known.filter(|_| last) {
-                    known.link.disconnected(now, &mut self.rng);
+                for known in self.relays.values_mut().filter(|_| last) {
+                    if known.processes.is_current(&peer_id) && known.link.is_up() {
+                        known.link.disconnected(now, &mut self.rng);
+                    }
                 }
             }
             SwarmEvent::OutgoingConnectionError { connection_id, .. } => {
@@ -285,14 +257,9 @@ impl ThrowawayLane {
     }
 
     fn on_connected(&mut self, peer: PeerId, id: ConnectionId, path: Path, now: Instant) {
-        let first = !self.connections.is_connected(&peer);
         self.connections.established(peer, id, path, true, now);
-        let Some(relay) = peer::relay(&peer).filter(|_| first) else {
-            return;
-        };
-        if let Some(known) = self.relays.get_mut(&relay) {
-            known.link.connected(now);
-            self.send(relay, MailboxRequest::Hello, Sent::Hello(relay), now);
+        for relay in self.served_by(&peer) {
+            self.connected(relay, now);
         }
     }
 
@@ -326,7 +293,9 @@ impl ThrowawayLane {
         request: MailboxRequest,
         channel: ResponseChannel<MailboxResponse>,
     ) {
-        let relay = peer::relay(peer).filter(|relay| self.relays.contains_key(relay));
+        let subscribed =
+            |relay: &RelayId| self.relays.get(relay).is_some_and(|known| known.link.is_pinned());
+        let relay = self.served_by(peer).into_iter().find(subscribed);
         let (Some(relay), MailboxRequest::Push { items }) = (relay, request) else {
             return self.answer(channel, MailboxResponse::Refused(MailboxRefusal::Malformed));
         };
@@ -397,8 +366,8 @@ impl ThrowawayLane {
         match sent {
             Sent::Hello(relay) => {
                 // Without a nonce the connection is of no use; the next one comes after a pause.
-                if let Some(known) = self.relays.get(&relay) {
-                    let _ = self.swarm.disconnect_peer_id(known.peer);
+                if let Some(peer) = self.relays.get(&relay).map(Relay::peer) {
+                    let _ = self.swarm.disconnect_peer_id(peer);
                 }
             }
             Sent::Attach(relay, queues) => {
@@ -446,22 +415,12 @@ impl ThrowawayLane {
         self.dials.clear();
         for relay in self.relays.values_mut() {
             let gate = &mut self.swarm.behaviour_mut().gate;
-            gate.admit_relay(relay.peer);
-            gate.pin(relay.peer, relay.link.is_pinned());
+            for process in relay.processes.all() {
+                gate.admit_relay(process.peer);
+                gate.pin(process.peer, relay.link.is_pinned());
+            }
             relay.link.restart(now);
         }
-    }
-
-    /// Forgets relays of which nothing is wanted.
-    fn sweep(&mut self) {
-        let gate = &mut self.swarm.behaviour_mut().gate;
-        self.relays.retain(|_, relay| {
-            let kept = relay.link.is_wanted() || !relay.link.is_down();
-            if !kept {
-                gate.expel_relay(relay.peer);
-            }
-            kept
-        });
     }
 }
 

@@ -13,6 +13,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::contact::Address;
 use crate::ids::ChallengeId;
 use crate::mailbox::wire::Proof;
 use crate::time::Timestamp;
@@ -96,6 +97,9 @@ pub enum RegisterResponse {
         kinds: Vec<IdentifierKind>,
         /// The relay's clock.
         now: Timestamp,
+        /// Where its processes are reached, if there may be several: each ends with the process's peer id. At most
+        /// [`MAX_ADDRESSES`](crate::contact::MAX_ADDRESSES).
+        addresses: Vec<Address>,
     },
     /// A code is on its way.
     Challenged(Challenged),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 
-/// The program `name`: what `variable` says, or what lies beside the running test.
+/// The program `name`: what `variable` says, or what lies beside the running test or bench.
 ///
 /// # Errors
 /// When it is not there, with the command that builds it.
@@ -16,10 +16,11 @@ pub fn binary(name: &str, variable: &str) -> anyhow::Result<PathBuf> {
         }
         bail!("{variable} names {}, which is no file", path.display());
     }
-    let test = std::env::current_exe().context("the running test has no path")?;
-    // target/<profile>/deps/processes-…
-    let profile = test.parent().and_then(|deps| deps.parent()).context("the test lies nowhere")?;
-    let path = profile.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    let own = std::env::current_exe().context("the running program has no path")?;
+    let folder = own.parent().context("the running program lies nowhere")?;
+    // A test is target/<profile>/deps/processes-…, a bench target/<profile>/kith-bench.
+    let folder = if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder };
+    let path = folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     if !path.is_file() {
         bail!(
             "{} is not there: build it with “cargo build -p node -p bootstrap --bins”, or name it \

@@ -42,6 +42,18 @@ impl RelayProcess {
     /// # Errors
     /// When it does not start.
     pub async fn start(folder: &Path, options: RelayOptions) -> anyhow::Result<Self> {
+        Self::start_with(folder, options, |_| {}).await
+    }
+
+    /// The same with a configuration that is changed before.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start_with(
+        folder: &Path,
+        options: RelayOptions,
+        change: impl FnOnce(&mut Config),
+    ) -> anyhow::Result<Self> {
         let mut relay = Self {
             folder: folder.to_owned(),
             options,
@@ -49,7 +61,7 @@ impl RelayProcess {
             address: String::new(),
             process: None,
         };
-        relay.configure()?;
+        relay.configure(change)?;
         relay.restart().await?;
         Ok(relay)
     }
@@ -121,13 +133,14 @@ impl RelayProcess {
         Ok(())
     }
 
-    fn configure(&self) -> anyhow::Result<()> {
+    fn configure(&self, change: impl FnOnce(&mut Config)) -> anyhow::Result<()> {
         let at = |port: u16| self.options.transport.at(port).parse();
         let mut config = Config::development(self.data_dir());
         config.network.listen = vec![at(self.port)?];
         if let Some(port) = self.options.external_port {
             config.network.external_addresses = vec![at(port)?];
         }
+        change(&mut config);
         std::fs::write(self.folder.join("relay.toml"), toml::to_string(&config)?)?;
         Ok(())
     }

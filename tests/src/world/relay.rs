@@ -155,6 +155,7 @@ impl Relay {
                 development: true,
                 kinds: vec![IdentifierKind::Email],
                 now: cx.now,
+                addresses: Vec::new(),
             }),
             RegisterRequest::Challenge { kind, identifier } => Identifier::parse(kind, &identifier)
                 .map_err(|_| RegisterRefusal::InvalidIdentifier)

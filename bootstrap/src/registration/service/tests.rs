@@ -122,6 +122,7 @@ async fn service(store: Arc<OneAccount>) -> (Service, mpsc::Receiver<Order>) {
         name: "test".into(),
         development: true,
         kinds: vec![IdentifierKind::Email],
+        reached: crate::processes::alone(),
         registrar: Registrar::new(Policy::default(), keys, RELAY),
         current: Current::of(Config::development("unused")).1,
         counts: Arc::new(LocalCounts::new(100)),

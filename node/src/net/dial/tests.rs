@@ -1,11 +1,15 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 use super::*;
+use libp2p::identity::Keypair;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 const BEN: AccountId = AccountId([2; 32]);
-const RELAY: RelayId = RelayId([9; 32]);
-const OTHER: RelayId = RelayId([8; 32]);
+
+/// A process of a relay.
+fn process(seed: u8) -> PeerId {
+    Keypair::ed25519_from_bytes([seed; 32]).unwrap().public().to_peer_id()
+}
 
 fn lan() -> Multiaddr {
     "/ip4/192.168.1.7/tcp/1".parse().unwrap()
@@ -22,7 +26,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(told: Vec<Multiaddr>, homes: Vec<RelayId>) -> Self {
+    fn new(told: Vec<Multiaddr>, homes: Vec<PeerId>) -> Self {
         let mut dialer = Dialer::default();
         dialer.know(BEN, told, homes);
         Self { dialer, now: Instant::now(), rng: StdRng::seed_from_u64(1) }
@@ -46,7 +50,7 @@ impl Bench {
 
 #[test]
 fn routes_are_tried_lan_then_direct_then_each_relay() {
-    let mut bench = Bench::new(vec![public(), lan()], vec![RELAY, OTHER]);
+    let mut bench = Bench::new(vec![public(), lan()], vec![process(9), process(8)]);
     assert_eq!(bench.dialer.want(BEN, bench.now), Want::Trying);
     let mut routes = Vec::new();
     for _ in 0..4 {
@@ -61,19 +65,19 @@ fn routes_are_tried_lan_then_direct_then_each_relay() {
         [
             Route::Addresses(vec![lan()]),
             Route::Addresses(vec![public()]),
-            Route::Relay(RELAY),
-            Route::Relay(OTHER),
+            Route::Relay(process(9)),
+            Route::Relay(process(8)),
         ]
     );
 }
 
 #[test]
 fn a_failed_route_is_followed_by_the_next_at_once() {
-    let mut bench = Bench::new(vec![public()], vec![RELAY]);
+    let mut bench = Bench::new(vec![public()], vec![process(9)]);
     bench.dialer.want(BEN, bench.now);
     let (first, _) = bench.dial();
     bench.dialer.failed(BEN, first);
-    assert_eq!(bench.dial().1, Route::Relay(RELAY));
+    assert_eq!(bench.dial().1, Route::Relay(process(9)));
 }
 
 #[test]
@@ -113,7 +117,7 @@ fn a_node_that_hangs_up_on_us_is_not_hammered() {
 
 #[test]
 fn a_connection_ends_the_attempt_and_late_failures_change_nothing() {
-    let mut bench = Bench::new(vec![public(), lan()], vec![RELAY]);
+    let mut bench = Bench::new(vec![public(), lan()], vec![process(9)]);
     bench.dialer.want(BEN, bench.now);
     let (first, _) = bench.dial();
     bench.dialer.connected(BEN);

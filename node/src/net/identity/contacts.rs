@@ -54,8 +54,7 @@ impl IdentityLane {
             Reach::Link | Reach::Nowhere => false,
             Reach::Private | Reach::Public => true,
         });
-        let relays =
-            homes.iter().filter(|home| self.learn_told(home)).map(|home| home.relay).collect();
+        let relays = homes.iter().flat_map(|home| self.learn_told(home, &peer)).collect();
         self.dialer.know(account, told, relays);
         self.swarm.behaviour_mut().gate.admit_contact(peer);
         self.sweep_links();

@@ -1,6 +1,7 @@
 //! The identity lane's dealings with relays: homes, requests, and the way to contacts over them.
 
 use std::collections::VecDeque;
+use std::collections::btree_map::Entry;
 use std::time::{Duration, Instant};
 
 use libp2p::{Multiaddr, PeerId};
@@ -16,10 +17,13 @@ use crate::net::dial::DialId;
 use crate::net::event::{NetEvent, NetFailure, RelayPhase};
 use crate::net::homes::Action;
 use crate::net::peer;
+use crate::net::processes::Processes;
 use crate::net::protocols::register::Outcome;
 
-/// Most relays known at a time, our own and our contacts'. More are not used.
+/// Most processes of relays known at a time, our own relays' and our contacts'. More are not used.
 const MAX_LINKS: usize = 512;
+/// Most processes of one relay that are tried for a contact: it is at one of the first, unless those are lost.
+const MAX_PROCESSES: usize = 3;
 /// Most requests to one relay that wait for a connection. More are answered busy.
 const MAX_JOBS: usize = 64;
 /// Most contacts that wait for one relay to be connected.
@@ -53,18 +57,22 @@ struct Circuit {
     until: Instant,
 }
 
-/// What is known of a relay and waits for it. Without `Debug`: addresses are in it.
+/// What is known of a process of a relay, and waits for it. Without `Debug`: addresses are in it.
 pub(super) struct Link {
-    peer: PeerId,
     addresses: Vec<Multiaddr>,
     /// The engine named it; contacts cannot change its addresses.
     ours: bool,
     /// Where it was reached last.
     through: Option<Multiaddr>,
     dialling: usize,
-    jobs: VecDeque<Job>,
     circuits: Vec<Circuit>,
     clock_offset_ms: Option<i64>,
+}
+
+/// A relay that the engine named, and what waits for whichever of its processes is reached.
+pub(super) struct Ours {
+    processes: Processes,
+    jobs: VecDeque<Job>,
 }
 
 impl IdentityLane {
@@ -72,11 +80,14 @@ impl IdentityLane {
     pub(super) fn set_homes(&mut self, homes: &[RelayHome], now: Instant) {
         let mut relays = Vec::new();
         for home in homes {
-            if let Some(peer) = self.learn_ours(home) {
+            if self.learn_ours(home).is_none() {
+                continue;
+            }
+            for peer in self.processes_of(home.relay) {
                 self.swarm.behaviour_mut().gate.pin(peer, true);
                 self.swarm.behaviour_mut().limits.bypass_peer_id(&peer);
-                relays.push(home.relay);
             }
+            relays.push(home.relay);
         }
         self.homes.set(&relays, now);
     }
@@ -91,15 +102,33 @@ impl IdentityLane {
             self.send_job(&peer, job, now);
             return;
         }
-        let Some(link) = self.links.get_mut(&relay.relay) else {
+        let Some(ours) = self.ours.get_mut(&relay.relay) else {
             return;
         };
-        if link.jobs.len() >= MAX_JOBS {
+        if ours.jobs.len() >= MAX_JOBS {
             self.events.push(job.failed(NetFailure::Busy));
             return;
         }
-        link.jobs.push_back(job);
+        ours.jobs.push_back(job);
         self.dial_relay(relay.relay, now);
+    }
+
+    /// All processes of a relay that the engine named.
+    fn processes_of(&self, relay: RelayId) -> Vec<PeerId> {
+        let ours = self.ours.get(&relay).into_iter();
+        ours.flat_map(|ours| ours.processes.all()).map(|process| process.peer).collect()
+    }
+
+    /// The relays of which this process is the one that is used.
+    fn served_by(&self, peer: &PeerId) -> Vec<RelayId> {
+        let used = self.ours.iter().filter(|(_, ours)| ours.processes.is_current(peer));
+        used.map(|(relay, _)| *relay).collect()
+    }
+
+    /// The process of a relay that is used, and what is known of it.
+    fn current(&self, relay: RelayId) -> Option<(PeerId, &Link)> {
+        let peer = self.ours.get(&relay)?.processes.current().peer;
+        Some((peer, self.links.get(&peer)?))
     }
 
     fn send_job(&mut self, peer: &PeerId, job: Job, now: Instant) {
@@ -119,22 +148,21 @@ impl IdentityLane {
             Action::Dial(relay) => self.dial_relay(relay, now),
             Action::Reserve(relay) => self.reserve(relay, now),
             Action::Probe(relay) => {
-                if let Some(link) = self.links.get(&relay) {
-                    self.registrations.probe(
-                        &mut self.swarm.behaviour_mut().register,
-                        &link.peer,
-                        now,
-                    );
+                if let Some((peer, _)) = self.current(relay) {
+                    let behaviour = self.swarm.behaviour_mut();
+                    self.registrations.probe(&mut behaviour.register, &peer, now);
                 }
             }
             Action::Unlisten(listener) => {
                 self.swarm.remove_listener(listener);
             }
             Action::Release(relay) => {
-                if let Some(link) = self.links.get_mut(&relay) {
-                    link.ours = false;
-                    self.swarm.behaviour_mut().gate.pin(link.peer, false);
-                    self.swarm.behaviour_mut().limits.remove_peer_id(&link.peer);
+                for peer in self.processes_of(relay) {
+                    if let Some(link) = self.links.get_mut(&peer) {
+                        link.ours = false;
+                    }
+                    self.swarm.behaviour_mut().gate.pin(peer, false);
+                    self.swarm.behaviour_mut().limits.remove_peer_id(&peer);
                 }
                 self.sweep_links();
             }
@@ -144,25 +172,22 @@ impl IdentityLane {
 
     fn report_relay(&mut self, relay: RelayId, phase: RelayPhase) {
         tracing::debug!(relay = %relay.short(), ?phase, "home");
-        let clock_offset_ms = self.links.get(&relay).and_then(|link| link.clock_offset_ms);
+        let clock_offset_ms = self.current(relay).and_then(|(_, link)| link.clock_offset_ms);
         self.events.push(NetEvent::Relay { relay, phase, clock_offset_ms });
     }
 
     fn reserve(&mut self, relay: RelayId, now: Instant) {
-        let listener = self.links.get(&relay).and_then(|link| {
-            let through = link.through.as_ref().or(link.addresses.first())?;
-            self.swarm.listen_on(address::circuit(through, link.peer, None)).ok()
-        });
+        let way = self.current(relay).and_then(|(peer, link)| link.circuit(peer, None));
+        let listener = way.and_then(|way| self.swarm.listen_on(way).ok());
         self.homes.requested(relay, listener, now, &mut self.rng);
     }
 
-    /// Connects to a relay, unless that is done or under way.
+    /// Connects to a relay's processes, one after the other, unless that is done or under way.
     fn dial_relay(&mut self, relay: RelayId, now: Instant) {
-        let Some(link) = self.links.get(&relay) else {
+        let Some((peer, _)) = self.current(relay) else {
             self.homes.dial_failed(relay, now, &mut self.rng);
             return;
         };
-        let (peer, addresses) = (link.peer, link.addresses.clone());
         if self.connections.is_connected(&peer) {
             self.homes.connected(relay, now);
             if self.connections.is_identified(&peer) {
@@ -170,46 +195,56 @@ impl IdentityLane {
             }
             return;
         }
+        self.dial_process(peer, now);
+    }
+
+    /// Connects to a process, unless that is under way.
+    fn dial_process(&mut self, peer: PeerId, now: Instant) {
+        let Some(link) = self.links.get(&peer) else {
+            return;
+        };
         if link.dialling > 0 {
             return;
         }
-        let started = !addresses.is_empty() && self.dial(peer, addresses, Dialled::Relay(relay));
-        if let Some(link) = self.links.get_mut(&relay) {
+        let addresses = link.addresses.clone();
+        let started = !addresses.is_empty() && self.dial(peer, addresses, Dialled::Relay(peer));
+        if let Some(link) = self.links.get_mut(&peer) {
             link.dialling += usize::from(started);
         }
         if !started {
-            self.relay_unreachable(relay, now);
+            self.process_unreachable(peer, now);
         }
     }
 
-    /// Dials a contact over a relay, once that relay is connected and has identified itself:
+    /// Dials a contact over a process of a relay, once that is connected and has identified itself:
     /// before, hole punching would have no address to offer.
     pub(super) fn dial_over(
         &mut self,
-        relay: RelayId,
+        process: PeerId,
         account: AccountId,
         dial: DialId,
         now: Instant,
     ) {
         let Some(link) =
-            self.links.get_mut(&relay).filter(|link| link.circuits.len() < MAX_CIRCUITS)
+            self.links.get_mut(&process).filter(|link| link.circuits.len() < MAX_CIRCUITS)
         else {
             self.dialer.failed(account, dial);
             return;
         };
-        if self.connections.is_identified(&link.peer) {
-            self.dial_circuit(relay, account, dial);
+        if self.connections.is_identified(&process) {
+            self.dial_circuit(process, account, dial);
             return;
         }
         link.circuits.push(Circuit { account, dial, until: now + CIRCUIT_TIMEOUT });
-        self.dial_relay(relay, now);
+        if !self.connections.is_connected(&process) {
+            self.dial_process(process, now);
+        }
     }
 
-    fn dial_circuit(&mut self, relay: RelayId, account: AccountId, dial: DialId) {
-        let way = self.links.get(&relay).and_then(|link| {
-            let through = link.through.as_ref().or(link.addresses.first())?;
+    fn dial_circuit(&mut self, process: PeerId, account: AccountId, dial: DialId) {
+        let way = self.links.get(&process).and_then(|link| {
             let peer = peer::of_account(account)?;
-            Some((peer, address::circuit(through, link.peer, Some(peer))))
+            Some((peer, link.circuit(process, Some(peer))?))
         });
         let started = way.is_some_and(|(peer, address)| {
             self.dial(peer, vec![address], Dialled::Contact(account, dial))
@@ -219,73 +254,89 @@ impl IdentityLane {
         }
     }
 
-    /// There is a connection to a relay, dialled at `through` if we dialled it.
-    pub(super) fn relay_connected(
+    /// There is a connection to a process, dialled at `through` if we dialled it.
+    pub(super) fn process_connected(
         &mut self,
-        relay: RelayId,
+        peer: PeerId,
         through: Option<Multiaddr>,
         now: Instant,
     ) {
-        let Some(link) = self.links.get_mut(&relay) else {
+        let Some(link) = self.links.get_mut(&peer) else {
             return;
         };
         link.through = through.or(link.through.take());
-        let (peer, jobs) = (link.peer, std::mem::take(&mut link.jobs));
-        for job in jobs {
-            self.send_job(&peer, job, now);
+        for relay in self.served_by(&peer) {
+            let Some(ours) = self.ours.get_mut(&relay) else { continue };
+            ours.processes.answered();
+            for job in std::mem::take(&mut ours.jobs) {
+                self.send_job(&peer, job, now);
+            }
+            self.homes.connected(relay, now);
         }
-        self.homes.connected(relay, now);
     }
 
-    /// The relay has identified itself.
-    pub(super) fn relay_identified(&mut self, relay: RelayId, now: Instant) {
-        let Some(link) = self.links.get_mut(&relay) else {
+    /// The process has identified itself.
+    pub(super) fn process_identified(&mut self, peer: PeerId, now: Instant) {
+        let Some(link) = self.links.get_mut(&peer) else {
             return;
         };
         for circuit in std::mem::take(&mut link.circuits) {
-            self.dial_circuit(relay, circuit.account, circuit.dial);
+            self.dial_circuit(peer, circuit.account, circuit.dial);
         }
-        self.homes.identified(relay, now);
+        for relay in self.served_by(&peer) {
+            self.homes.identified(relay, now);
+        }
     }
 
-    /// A dial of a relay came to nothing.
-    pub(super) fn relay_dial_failed(&mut self, relay: RelayId, now: Instant) {
-        let Some(link) = self.links.get_mut(&relay) else {
+    /// A dial of a process came to nothing.
+    pub(super) fn process_dial_failed(&mut self, peer: PeerId, now: Instant) {
+        let Some(link) = self.links.get_mut(&peer) else {
             return;
         };
         link.dialling = link.dialling.saturating_sub(1);
-        if link.dialling == 0 && !self.connections.is_connected(&link.peer) {
-            self.relay_unreachable(relay, now);
+        if link.dialling == 0 && !self.connections.is_connected(&peer) {
+            self.process_unreachable(peer, now);
         }
     }
 
-    /// A dial of a relay succeeded.
-    pub(super) fn relay_dial_done(&mut self, relay: RelayId) {
-        if let Some(link) = self.links.get_mut(&relay) {
+    /// A dial of a process succeeded.
+    pub(super) fn process_dial_done(&mut self, peer: PeerId) {
+        if let Some(link) = self.links.get_mut(&peer) {
             link.dialling = link.dialling.saturating_sub(1);
         }
     }
 
-    fn relay_unreachable(&mut self, relay: RelayId, now: Instant) {
-        if let Some(link) = self.links.get_mut(&relay) {
-            let jobs = std::mem::take(&mut link.jobs).into_iter();
-            self.events.extend(jobs.map(|job| job.failed(NetFailure::Unreachable)));
-            for circuit in std::mem::take(&mut link.circuits) {
-                self.dialer.failed(circuit.account, circuit.dial);
+    /// Whoever waited for this process goes on to the next, if there is one that was not tried.
+    fn process_unreachable(&mut self, peer: PeerId, now: Instant) {
+        self.fail_circuits(&peer);
+        for relay in self.served_by(&peer) {
+            let Some(ours) = self.ours.get_mut(&relay) else { continue };
+            if ours.processes.next() {
+                tracing::debug!(relay = %relay.short(), "trying another process");
+                self.dial_relay(relay, now);
+                continue;
             }
+            let jobs = std::mem::take(&mut ours.jobs).into_iter();
+            self.events.extend(jobs.map(|job| job.failed(NetFailure::Unreachable)));
+            self.homes.dial_failed(relay, now, &mut self.rng);
         }
-        self.homes.dial_failed(relay, now, &mut self.rng);
     }
 
-    /// The last connection to a relay is gone.
-    pub(super) fn relay_disconnected(&mut self, relay: RelayId, now: Instant) {
-        if let Some(link) = self.links.get_mut(&relay) {
+    /// The last connection to a process is gone.
+    pub(super) fn process_disconnected(&mut self, peer: PeerId, now: Instant) {
+        self.fail_circuits(&peer);
+        for relay in self.served_by(&peer) {
+            self.homes.disconnected(relay, now, &mut self.rng);
+        }
+        self.sweep_links();
+    }
+
+    fn fail_circuits(&mut self, peer: &PeerId) {
+        if let Some(link) = self.links.get_mut(peer) {
             for circuit in std::mem::take(&mut link.circuits) {
                 self.dialer.failed(circuit.account, circuit.dial);
             }
         }
-        self.homes.disconnected(relay, now, &mut self.rng);
-        self.sweep_links();
     }
 
     /// Gives up on relays that took too long to be of use for a circuit.
@@ -302,84 +353,108 @@ impl IdentityLane {
     }
 
     /// What came of a request on the registration protocol.
-    pub(super) fn registration(&mut self, from: Option<RelayId>, outcome: Outcome, now: Instant) {
+    pub(super) fn registration(&mut self, from: Option<PeerId>, outcome: Outcome, now: Instant) {
+        let relays = from.map(|peer| self.served_by(&peer)).unwrap_or_default();
         match outcome {
             Outcome::Done(ticket, result) => {
-                if let (Ok(RegisterResponse::Admitted { .. }), Some(relay)) = (&result, from) {
+                if let Ok(RegisterResponse::Admitted { .. }) = &result {
                     // The relay knows us now: it may grant the reservation that it refused.
-                    self.homes.kick(relay, now);
+                    relays.iter().for_each(|relay| self.homes.kick(*relay, now));
                 }
                 self.events.push(NetEvent::RegisterDone { ticket, result });
             }
-            Outcome::ClockOffset(offset) => {
-                let Some((relay, link)) =
-                    from.and_then(|relay| Some((relay, self.links.get_mut(&relay)?)))
-                else {
+            Outcome::Probed { offset_ms, addresses } => {
+                let Some(link) = from.and_then(|peer| self.links.get_mut(&peer)) else {
                     return;
                 };
                 let noise = link
                     .clock_offset_ms
-                    .is_some_and(|known| known.abs_diff(offset) < CLOCK_NOISE_MS);
-                link.clock_offset_ms = Some(offset);
-                if let Some(phase) = self.homes.phase(relay)
-                    && !noise
-                {
-                    self.report_relay(relay, phase);
+                    .is_some_and(|known| known.abs_diff(offset_ms) < CLOCK_NOISE_MS);
+                link.clock_offset_ms = Some(offset_ms);
+                for relay in relays {
+                    let Some(phase) = self.homes.phase(relay) else { continue };
+                    if !noise {
+                        self.report_relay(relay, phase);
+                    }
+                    if !addresses.is_empty() {
+                        let addresses = addresses.clone();
+                        self.events.push(NetEvent::RelayReached { relay, addresses });
+                    }
                 }
             }
         }
     }
 
     /// A queue was opened: the relay has seen our credential, and may grant a reservation.
-    pub(super) fn credential_accepted(&mut self, relay: RelayId, now: Instant) {
-        if self.homes.phase(relay) == Some(RelayPhase::Connected) {
-            self.homes.kick(relay, now);
-        }
-    }
-
-    /// Takes what the engine says of a relay.
-    fn learn_ours(&mut self, home: &RelayHome) -> Option<PeerId> {
-        let (peer, addresses) = address::of_home(home)?;
-        let link = self.links.entry(home.relay).or_insert_with(|| Link::new(peer));
-        if !addresses.is_empty() {
-            link.addresses = addresses;
-        }
-        link.ours = true;
-        self.swarm.behaviour_mut().gate.admit_relay(peer);
-        Some(peer)
-    }
-
-    /// Takes what a contact says of a relay, unless we know better. False when it is not usable.
-    pub(super) fn learn_told(&mut self, home: &RelayHome) -> bool {
-        let Some((peer, addresses)) = address::of_home(home) else {
-            return false;
-        };
-        if !self.links.contains_key(&home.relay) && self.links.len() >= MAX_LINKS {
-            return false;
-        }
-        let link = self.links.entry(home.relay).or_insert_with(|| Link::new(peer));
-        if !link.ours {
-            for address in addresses {
-                if !link.addresses.contains(&address) {
-                    link.addresses.insert(0, address);
-                }
+    pub(super) fn credential_accepted(&mut self, peer: &PeerId, now: Instant) {
+        for relay in self.served_by(peer) {
+            if self.homes.phase(relay) == Some(RelayPhase::Connected) {
+                self.homes.kick(relay, now);
             }
-            link.addresses.truncate(MAX_ADDRESSES);
         }
-        self.swarm.behaviour_mut().gate.admit_relay(peer);
-        true
+    }
+
+    /// Takes what the engine says of a relay; the process of it that is used.
+    fn learn_ours(&mut self, home: &RelayHome) -> Option<PeerId> {
+        let told = Processes::of(home, &self.local.to_bytes())?;
+        for process in told.all() {
+            let link = self.links.entry(process.peer).or_insert_with(Link::new);
+            if !process.addresses.is_empty() {
+                link.addresses.clone_from(&process.addresses);
+            }
+            link.ours = true;
+            self.swarm.behaviour_mut().gate.admit_relay(process.peer);
+        }
+        let ours = match self.ours.entry(home.relay) {
+            Entry::Vacant(new) => new.insert(Ours { processes: told, jobs: VecDeque::new() }),
+            Entry::Occupied(known) => {
+                let ours = known.into_mut();
+                ours.processes.learn(told);
+                ours
+            }
+        };
+        Some(ours.processes.current().peer)
+    }
+
+    /// Takes what a contact says of a relay, unless we know better: the processes that may lead to the contact.
+    pub(super) fn learn_told(&mut self, home: &RelayHome, whose: &PeerId) -> Vec<PeerId> {
+        let told = Processes::of(home, &whose.to_bytes());
+        let told = told.iter().flat_map(Processes::all).take(MAX_PROCESSES);
+        let mut usable = Vec::new();
+        for process in told {
+            if !self.links.contains_key(&process.peer) && self.links.len() >= MAX_LINKS {
+                continue;
+            }
+            let link = self.links.entry(process.peer).or_insert_with(Link::new);
+            if !link.ours {
+                for address in &process.addresses {
+                    if !link.addresses.contains(address) {
+                        link.addresses.insert(0, address.clone());
+                    }
+                }
+                link.addresses.truncate(MAX_ADDRESSES);
+            }
+            self.swarm.behaviour_mut().gate.admit_relay(process.peer);
+            usable.push(process.peer);
+        }
+        usable
     }
 
     /// Forgets relays that nobody uses any more.
     pub(super) fn sweep_links(&mut self) {
         let gate = &mut self.swarm.behaviour_mut().gate;
         let (connections, homes, dialer) = (&self.connections, &self.homes, &self.dialer);
-        self.links.retain(|relay, link| {
-            let used = homes.contains(*relay) || dialer.has_home(*relay);
-            let busy = connections.is_connected(&link.peer) || link.dialling > 0;
-            let kept = used || busy || !link.jobs.is_empty() || !link.circuits.is_empty();
+        self.ours.retain(|relay, ours| homes.contains(*relay) || !ours.jobs.is_empty());
+        let ours = &self.ours;
+        self.links.retain(|peer, link| {
+            let is_of_ours = || {
+                ours.values().flat_map(|ours| ours.processes.all()).any(|known| known.peer == *peer)
+            };
+            let busy = connections.is_connected(peer) || link.dialling > 0;
+            let used = busy || !link.circuits.is_empty() || dialer.has_home(peer);
+            let kept = used || is_of_ours();
             if !kept {
-                gate.expel_relay(link.peer);
+                gate.expel_relay(*peer);
             }
             kept
         });
@@ -387,16 +462,20 @@ impl IdentityLane {
 }
 
 impl Link {
-    fn new(peer: PeerId) -> Self {
+    fn new() -> Self {
         Self {
-            peer,
             addresses: Vec::new(),
             ours: false,
             through: None,
             dialling: 0,
-            jobs: VecDeque::new(),
             circuits: Vec::new(),
             clock_offset_ms: None,
         }
+    }
+
+    /// Where this process takes circuits for us, or to somebody.
+    fn circuit(&self, process: PeerId, to: Option<PeerId>) -> Option<Multiaddr> {
+        let through = self.through.as_ref().or(self.addresses.first())?;
+        Some(address::circuit(through, process, to))
     }
 }

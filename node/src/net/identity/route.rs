@@ -29,7 +29,7 @@ impl IdentityLane {
             SwarmEvent::OutgoingConnectionError { connection_id, .. } => {
                 match self.dials.remove(&connection_id) {
                     Some(Dialled::Contact(account, dial)) => self.dialer.failed(account, dial),
-                    Some(Dialled::Relay(relay)) => self.relay_dial_failed(relay, now),
+                    Some(Dialled::Relay(process)) => self.process_dial_failed(process, now),
                     // Hole punching dials by itself and reports for itself.
                     None => {}
                 }
@@ -92,12 +92,10 @@ impl IdentityLane {
             false => address::path(endpoint.get_remote_address()),
         };
         self.connections.established(peer, id, path, endpoint.is_dialer(), now);
-        if let Some(Dialled::Relay(relay)) = self.dials.remove(&id) {
-            self.relay_dial_done(relay);
+        if let Some(Dialled::Relay(process)) = self.dials.remove(&id) {
+            self.process_dial_done(process);
         }
-        if let Some(relay) = peer::relay(&peer).filter(|relay| self.links.contains_key(relay)) {
-            self.relay_connected(relay, through, now);
-        }
+        self.process_connected(peer, through, now);
         if let Some(account) = peer::account(&peer).filter(|account| self.dialer.knows(*account)) {
             self.contact_connected(account, &peer, now);
         }
@@ -105,12 +103,11 @@ impl IdentityLane {
 
     fn on_closed(&mut self, peer: PeerId, id: ConnectionId, now: Instant) {
         let closed = self.connections.closed(&peer, id);
-        let relay = peer::relay(&peer).filter(|relay| self.links.contains_key(relay));
         let contact = peer::account(&peer).filter(|account| self.dialer.knows(*account));
         match closed {
             Closed::Last { identified } => {
-                if let Some(relay) = relay {
-                    self.relay_disconnected(relay, now);
+                if self.links.contains_key(&peer) {
+                    self.process_disconnected(peer, now);
                 }
                 if let Some(account) = contact {
                     self.contact_disconnected(account, identified, now);
@@ -129,9 +126,7 @@ impl IdentityLane {
         match *event {
             identify::Event::Received { peer_id, .. } => {
                 self.connections.identified(&peer_id);
-                if let Some(relay) = peer::relay(&peer_id) {
-                    self.relay_identified(relay, now);
-                }
+                self.process_identified(peer_id, now);
                 if let Some(account) = peer::account(&peer_id) {
                     self.dialer.identified(account);
                     self.announce(account, &peer_id);
@@ -268,7 +263,7 @@ impl IdentityLane {
             _ => return,
         };
         if let Some(outcome) = outcome {
-            self.registration(peer::relay(&peer), outcome, now);
+            self.registration(Some(peer), outcome, now);
         }
     }
 
@@ -278,9 +273,8 @@ impl IdentityLane {
             Event::Message {
                 peer, message: Message::Response { request_id, response }, ..
             } => {
-                let opened = matches!(response, MailboxResponse::Opened);
-                if let Some(relay) = peer::relay(&peer).filter(|_| opened) {
-                    self.credential_accepted(relay, now);
+                if matches!(response, MailboxResponse::Opened) {
+                    self.credential_accepted(&peer, now);
                 }
                 self.openings.answered(request_id, &response)
             }

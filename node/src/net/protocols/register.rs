@@ -5,6 +5,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use bootstrap::codec::WireCodec;
 use libp2p::request_response::{self, OutboundFailure, OutboundRequestId, ProtocolSupport};
 use libp2p::{PeerId, StreamProtocol};
+use protocol::contact::{Address, MAX_ADDRESSES};
 use protocol::registration::wire::{PROTOCOL, RegisterRequest, RegisterResponse};
 
 use super::exchange::{self, Pending, RELAYED_TIMEOUT};
@@ -37,8 +38,13 @@ enum Purpose {
 pub(crate) enum Outcome {
     /// The engine's.
     Done(Ticket, Result<RegisterResponse, NetFailure>),
-    /// The relay's clock minus ours, milliseconds.
-    ClockOffset(i64),
+    /// What a probe told.
+    Probed {
+        /// The relay's clock minus ours, milliseconds.
+        offset_ms: i64,
+        /// Where its processes are, if there may be several.
+        addresses: Vec<Address>,
+    },
 }
 
 /// Everything pending on this protocol.
@@ -76,8 +82,12 @@ impl Registrations {
         match self.pending.done(id)? {
             Purpose::Command(ticket) => Some(Outcome::Done(ticket, Ok(response))),
             Purpose::Probe { sent_ms } => match response {
-                RegisterResponse::Info { now, .. } => {
-                    Some(Outcome::ClockOffset(offset(sent_ms, unix_ms(), now.0)))
+                RegisterResponse::Info { now, mut addresses, .. } => {
+                    addresses.truncate(MAX_ADDRESSES);
+                    Some(Outcome::Probed {
+                        offset_ms: offset(sent_ms, unix_ms(), now.0),
+                        addresses,
+                    })
                 }
                 _ => None,
             },

@@ -135,6 +135,11 @@ impl Link {
         matches!(self.state, State::Down { .. })
     }
 
+    /// Whether there is a connection.
+    pub(super) fn is_up(&self) -> bool {
+        matches!(self.state, State::Greeting | State::Ready { .. })
+    }
+
     /// One more thing to send. Handed back when too much waits already.
     pub(super) fn enqueue(&mut self, job: Job, now: Instant) -> Option<Job> {
         if self.jobs.len() >= MAX_JOBS {

@@ -1,0 +1,112 @@
+//! How a throwaway lane reaches its relays: whichever process of each answers.
+
+use std::collections::btree_map::Entry;
+use std::time::Instant;
+
+use libp2p::PeerId;
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use protocol::contact::RelayHome;
+use protocol::ids::RelayId;
+use protocol::mailbox::wire::MailboxRequest;
+
+use super::job::Sent;
+use super::link::Link;
+use super::{MAX_LINKS, Relay, ThrowawayLane};
+use crate::net::event::NetFailure;
+use crate::net::processes::Processes;
+
+impl ThrowawayLane {
+    /// Takes what the engine says of a relay; `None` when it is none, or one too many.
+    pub(super) fn learn(&mut self, home: &RelayHome, now: Instant) -> Option<&mut Relay> {
+        let told = Processes::of(home, &self.order)?;
+        if !self.relays.contains_key(&home.relay) && self.relays.len() >= MAX_LINKS {
+            return None;
+        }
+        for process in told.all() {
+            self.swarm.behaviour_mut().gate.admit_relay(process.peer);
+        }
+        match self.relays.entry(home.relay) {
+            Entry::Vacant(new) => Some(new.insert(Relay { processes: told, link: Link::new(now) })),
+            Entry::Occupied(known) => {
+                let relay = known.into_mut();
+                relay.processes.learn(told);
+                Some(relay)
+            }
+        }
+    }
+
+    pub(super) fn dial(&mut self, relay: RelayId, now: Instant) {
+        while let Some(known) = self.relays.get_mut(&relay) {
+            let process = known.processes.current();
+            if self.connections.is_connected(&process.peer) {
+                // Another relay, by its name, has the same process.
+                return self.connected(relay, now);
+            }
+            let options = DialOpts::peer_id(process.peer)
+                .condition(PeerCondition::Always)
+                .addresses(process.addresses.clone())
+                .build();
+            let id = options.connection_id();
+            if self.swarm.dial(options).is_ok() {
+                self.dials.insert(id, relay);
+                return;
+            }
+            if !known.processes.next() {
+                return self.unreachable(relay, now);
+            }
+        }
+    }
+
+    /// A process cannot be reached; the next one is tried at once, if there is one that was not.
+    pub(super) fn dial_failed(&mut self, relay: RelayId, now: Instant) {
+        match self.relays.get_mut(&relay).map(|known| known.processes.next()) {
+            Some(true) => self.dial(relay, now),
+            Some(false) => self.unreachable(relay, now),
+            None => {}
+        }
+    }
+
+    fn unreachable(&mut self, relay: RelayId, now: Instant) {
+        if let Some(known) = self.relays.get_mut(&relay) {
+            let jobs = known.link.dial_failed(now, &mut self.rng).into_iter();
+            self.events.extend(jobs.map(|job| job.failed(NetFailure::Unreachable)));
+        }
+    }
+
+    /// The relays of which this process is the one that is used: one, unless somebody gave it another name.
+    pub(super) fn served_by(&self, peer: &PeerId) -> Vec<RelayId> {
+        let used = self.relays.iter().filter(|(_, known)| known.processes.is_current(peer));
+        used.map(|(relay, _)| *relay).collect()
+    }
+
+    /// There is a connection to the process of a relay that is used.
+    pub(super) fn connected(&mut self, relay: RelayId, now: Instant) {
+        if let Some(known) = self.relays.get_mut(&relay).filter(|known| !known.link.is_up()) {
+            known.processes.answered();
+            known.link.connected(now);
+            self.send(relay, MailboxRequest::Hello, Sent::Hello(relay), now);
+        }
+    }
+
+    /// Lets go of processes that no relay of ours has any more.
+    pub(super) fn expel_unused(&mut self, gone: &Processes) {
+        for process in gone.all() {
+            let mut known = self.relays.values().flat_map(|relay| relay.processes.all());
+            if !known.any(|known| known.peer == process.peer) {
+                self.swarm.behaviour_mut().gate.expel_relay(process.peer);
+            }
+        }
+    }
+
+    /// Forgets relays of which nothing is wanted.
+    pub(super) fn sweep(&mut self) {
+        let idle = |relay: &Relay| !relay.link.is_wanted() && relay.link.is_down();
+        let over = self.relays.iter().filter(|(_, relay)| idle(relay));
+        let over: Vec<RelayId> = over.map(|(relay, _)| *relay).collect();
+        for relay in over {
+            if let Some(gone) = self.relays.remove(&relay) {
+                self.expel_unused(&gone.processes);
+            }
+        }
+    }
+}
