@@ -9,6 +9,7 @@ use super::memory::MemoryStore;
 use super::postgres_store::PostgresStore;
 use super::sled_store::SledStore;
 use super::store::MailboxStore;
+use super::subscribers::Allowance;
 use crate::postgres::testing;
 use crate::siblings::Instance;
 use crate::store::Database;
@@ -108,7 +109,7 @@ fn what_is_put_is_found(store: &mut dyn MailboxStore) {
     assert_eq!(store.receive_of(HERE).expect("read"), None, "addresses are not mixed up");
     assert_eq!(store.bundle(HERE).expect("read"), Some(StoredBundle(vec![1, 2, 3].into())));
     assert_eq!(store.usage(ADA).expect("read"), usage);
-    assert_eq!(store.items(HERE, 0, 9, 99).expect("read"), [(7, item(9, 10))]);
+    assert_eq!(store.items(allowed(HERE, 0, 9, 99)).expect("read"), [(7, item(9, 10))]);
     assert_eq!(store.held(HERE, 7).expect("read"), Some(item(9, 10).held()));
     assert_eq!(store.held(HERE, 8).expect("read"), None);
     assert_eq!(store.peek(HERE).expect("read"), Some(queue(HERE, SEND)));
@@ -125,7 +126,7 @@ fn items_come_in_order_within_count_and_bytes_and_only_of_their_queue(
     changes.push(put_item(NEXT, 1, item(1, 10)));
     store.apply(&changes).expect("applied");
     let seqs = |after, max, bytes| -> Vec<u64> {
-        let items = store.items(HERE, after, max, bytes).expect("read");
+        let items = store.items(allowed(HERE, after, max, bytes)).expect("read");
         items.into_iter().map(|(seq, _)| seq).collect()
     };
     assert_eq!(seqs(0, 10, 1_000), [1, 2, 255, 256, 300]);
@@ -134,6 +135,18 @@ fn items_come_in_order_within_count_and_bytes_and_only_of_their_queue(
     assert_eq!(seqs(0, 10, 5), [1], "one item goes out however long");
     assert_eq!(seqs(300, 10, 1_000), [0u64; 0]);
     assert_eq!(seqs(u64::MAX, 10, 1_000), [0u64; 0]);
+
+    let wanted = [(NEXT, 0, 10, 99), (HERE, 2, 2, 99), (HERE, 300, 9, 99), (HERE, 0, 9, 25)];
+    let wanted = wanted.map(|(receive, after, max, bytes)| allowed(receive, after, max, bytes));
+    let at_once = store.items_of(&wanted).expect("read");
+    let one_by_one: Vec<_> = wanted.iter().map(|one| store.items(*one).expect("read")).collect();
+    assert_eq!(at_once, one_by_one);
+    assert_eq!(at_once.iter().map(Vec::len).collect::<Vec<_>>(), [1, 2, 0, 2]);
+    assert_eq!(store.items_of(&[]).expect("read"), [] as [Vec<_>; 0]);
+}
+
+fn allowed(receive: QueueId, after: u64, items: usize, bytes: usize) -> Allowance {
+    Allowance { receive, after, items, bytes }
 }
 
 fn deleting_a_queue_deletes_what_is_in_it_and_nothing_else(store: &mut dyn MailboxStore) {
@@ -153,10 +166,10 @@ fn deleting_a_queue_deletes_what_is_in_it_and_nothing_else(store: &mut dyn Mailb
     assert_eq!(store.queue(HERE).expect("read"), None);
     assert_eq!(store.receive_of(SEND).expect("read"), None);
     assert_eq!(store.bundle(HERE).expect("read"), None);
-    assert_eq!(store.items(HERE, 0, 10, 10).expect("read"), []);
+    assert_eq!(store.items(allowed(HERE, 0, 10, 10)).expect("read"), []);
     assert_eq!(store.seen(HERE, EnvelopeId([1; 16])).expect("read"), None);
     assert_eq!(store.receive_of(other_send).expect("read"), Some(NEXT));
-    assert_eq!(store.items(NEXT, 0, 10, 10).expect("read").len(), 2);
+    assert_eq!(store.items(allowed(NEXT, 0, 10, 10)).expect("read").len(), 2);
     assert!(store.seen(NEXT, EnvelopeId([1; 16])).expect("read").is_some());
     assert!(store.bundle(NEXT).expect("read").is_some());
 }
@@ -211,7 +224,7 @@ fn later_changes_of_a_decision_go_over_earlier_ones(store: &mut dyn MailboxStore
             Change::DeleteQueue { receive: HERE, send: SEND },
         ])
         .expect("applied");
-    assert_eq!(store.items(HERE, 0, 10, 10).expect("read"), []);
+    assert_eq!(store.items(allowed(HERE, 0, 10, 10)).expect("read"), []);
     assert_eq!(store.seen(HERE, EnvelopeId([1; 16])).expect("read"), None);
     assert_eq!(store.queue(HERE).expect("read"), None);
 }
@@ -226,7 +239,7 @@ fn what_was_flushed_is_there_after_the_store_is_opened_again() {
     drop(store);
     let database = Database::open(dir.path()).expect("free again");
     let store = SledStore::open(database).expect("open");
-    assert_eq!(store.items(HERE, 0, 9, 999).expect("read"), [(1, item(1, 100))]);
+    assert_eq!(store.items(allowed(HERE, 0, 9, 999)).expect("read"), [(1, item(1, 100))]);
 }
 
 #[test]

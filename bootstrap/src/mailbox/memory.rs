@@ -8,6 +8,7 @@ use protocol::mailbox::{Change, Due, Held, Queue, Seen, StoredItem, Usage};
 use protocol::time::Timestamp;
 
 use super::store::{MailboxStore, within};
+use super::subscribers::Allowance;
 use crate::error::StoreError;
 
 #[derive(Debug, Default)]
@@ -52,16 +53,11 @@ impl MailboxStore for MemoryStore {
         Ok(self.items.get(&(receive, seq)).map(StoredItem::held))
     }
 
-    fn items(
-        &self,
-        receive: QueueId,
-        after: u64,
-        max: usize,
-        max_bytes: usize,
-    ) -> Result<Vec<(u64, StoredItem)>, StoreError> {
+    fn items(&self, wanted: Allowance) -> Result<Vec<(u64, StoredItem)>, StoreError> {
+        let Allowance { receive, after, items, bytes } = wanted;
         let range = (receive, after.saturating_add(1))..=(receive, u64::MAX);
-        let items = self.items.range(range).take(max);
-        within(max_bytes, items.map(|((_, seq), item)| Ok((*seq, item.clone()))))
+        let items = self.items.range(range).take(items);
+        within(bytes, items.map(|((_, seq), item)| Ok((*seq, item.clone()))))
     }
 
     fn seen(&self, receive: QueueId, envelope: EnvelopeId) -> Result<Option<Seen>, StoreError> {

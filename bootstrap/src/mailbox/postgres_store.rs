@@ -26,6 +26,7 @@ use protocol::time::Timestamp;
 
 use self::view::View;
 use super::store::{MailboxStore, Wanted, within};
+use super::subscribers::Allowance;
 use crate::config::Postgres;
 use crate::error::StoreError;
 use crate::postgres::{Connection, signed, unsigned};
@@ -329,19 +330,28 @@ impl MailboxStore for PostgresStore {
         self.0.borrow_mut().held(receive, seq)
     }
 
-    fn items(
-        &self,
-        receive: QueueId,
-        after: u64,
-        max: usize,
-        max_bytes: usize,
-    ) -> Result<Vec<(u64, StoredItem)>, StoreError> {
+    fn items(&self, wanted: Allowance) -> Result<Vec<(u64, StoredItem)>, StoreError> {
+        Ok(self.items_of(&[wanted])?.pop().unwrap_or_default())
+    }
+
+    fn items_of(&self, wanted: &[Allowance]) -> Result<Vec<Vec<(u64, StoredItem)>>, StoreError> {
         let inner = &mut *self.0.borrow_mut();
         inner.write()?;
-        let limit = i64::try_from(max).unwrap_or(i64::MAX);
-        let parameters = (receive.0.as_slice(), signed(after));
-        let found = inner.connection.query(rows::ITEMS, &[&parameters.0, &parameters.1, &limit])?;
-        within(max_bytes, found.iter().map(rows::item))
+        let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        let receives: Vec<_> = wanted.iter().map(|one| one.receive.0.as_slice()).collect();
+        let after: Vec<_> = wanted.iter().map(|one| signed(one.after)).collect();
+        let bytes: Vec<_> = wanted.iter().map(|one| number(one.bytes)).collect();
+        let most = number(wanted.iter().map(|one| one.items).max().unwrap_or_default());
+        let found = inner.connection.query(rows::ITEMS, &[&receives, &after, &bytes, &most])?;
+        let mut found = found.iter().peekable();
+        let each = wanted.iter().zip(1i64..).map(|(one, nth)| {
+            let mut own = Vec::new();
+            while let Some(row) = found.next_if(|row| row.get::<_, i64>(0) == nth) {
+                own.push(rows::item(row));
+            }
+            within(one.bytes, own.into_iter().take(one.items))
+        });
+        each.collect()
     }
 
     fn seen(&self, receive: QueueId, envelope: EnvelopeId) -> Result<Option<Seen>, StoreError> {

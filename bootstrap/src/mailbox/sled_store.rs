@@ -1,6 +1,6 @@
 //! The mailbox store in sled.
 //!
-//! One tree, so that a decision is one atomic batch. A key is a letter and fixed-width parts
+//! One tree, so that the decisions of a group are one atomic batch. A key is a letter and fixed-width parts
 //! (integers big-endian, so that order is order):
 //!
 //! | letter | then | value |
@@ -16,6 +16,7 @@
 //! | `d` | time, receive, kind, seq, envelope | nothing |
 //! | `v` | | version of this layout |
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use protocol::ids::{AccountId, EnvelopeId, QueueId};
@@ -25,6 +26,7 @@ use protocol::time::Timestamp;
 use protocol::wire::{self, Wire};
 
 use super::store::{MailboxStore, within};
+use super::subscribers::Allowance;
 use crate::error::StoreError;
 use crate::store::Database;
 
@@ -37,6 +39,9 @@ const VERSION: &[u8] = &[2];
 pub(crate) struct SledStore {
     database: Database,
     tree: sled::Tree,
+    /// What was decided since the last commit. sled writes to the disk for each batch, and waits: a batch for each
+    /// decision costs more than everything else that a deposit does.
+    pending: RefCell<Writes>,
 }
 
 /// The writes of one decision, later ones over earlier ones.
@@ -45,7 +50,7 @@ type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 impl SledStore {
     pub(crate) fn open(database: Database) -> Result<Self, StoreError> {
         let tree = database.tree(TREE)?;
-        let mut store = Self { database, tree };
+        let mut store = Self { database, tree, pending: RefCell::default() };
         store.migrate()?;
         Ok(store)
     }
@@ -67,7 +72,26 @@ impl SledStore {
     }
 
     fn read(&self, key: &[u8]) -> Result<Option<sled::IVec>, StoreError> {
+        if let Some(written) = self.pending.borrow().get(key) {
+            return Ok(written.as_deref().map(sled::IVec::from));
+        }
         self.tree.get(key).map_err(|error| self.database.failed(&error))
+    }
+
+    /// The tree as it is after everything that was decided: what looks at a range looks here.
+    fn committed(&self) -> Result<&sled::Tree, StoreError> {
+        let writes = self.pending.take();
+        if !writes.is_empty() {
+            let mut batch = sled::Batch::default();
+            for (key, value) in writes {
+                match value {
+                    Some(value) => batch.insert(key, value),
+                    None => batch.remove(key),
+                }
+            }
+            self.tree.apply_batch(batch).map_err(|error| self.database.failed(&error))?;
+        }
+        Ok(&self.tree)
     }
 
     fn value<T: Wire>(&self, key: &[u8], what: &'static str) -> Result<Option<T>, StoreError> {
@@ -83,7 +107,7 @@ impl SledStore {
     }
 
     fn delete_prefix(&self, prefix: &[u8], writes: &mut Writes) -> Result<(), StoreError> {
-        for entry in self.tree.scan_prefix(prefix).keys() {
+        for entry in self.committed()?.scan_prefix(prefix).keys() {
             let key = entry.map_err(|error| self.database.failed(&error))?;
             writes.insert(key.to_vec(), None);
         }
@@ -190,7 +214,7 @@ impl MailboxStore for SledStore {
     }
 
     fn queues_of(&self, account: AccountId, max: usize) -> Result<Vec<QueueId>, StoreError> {
-        let keys = self.tree.scan_prefix(key(b'a', &[&account.0])).keys().take(max);
+        let keys = self.committed()?.scan_prefix(key(b'a', &[&account.0])).keys().take(max);
         keys.map(|key| {
             let key = key.map_err(|error| self.database.failed(&error))?;
             key.last_chunk()
@@ -205,21 +229,16 @@ impl MailboxStore for SledStore {
         Ok(item.as_ref().map(StoredItem::held))
     }
 
-    fn items(
-        &self,
-        receive: QueueId,
-        after: u64,
-        max: usize,
-        max_bytes: usize,
-    ) -> Result<Vec<(u64, StoredItem)>, StoreError> {
+    fn items(&self, wanted: Allowance) -> Result<Vec<(u64, StoredItem)>, StoreError> {
+        let Allowance { receive, after, items, bytes } = wanted;
         let range =
             by_seq(b'i', receive, after.saturating_add(1))..=by_seq(b'i', receive, u64::MAX);
-        let items = self.tree.range(range).take(max).map(|entry| {
+        let items = self.committed()?.range(range).take(items).map(|entry| {
             let (key, value) = entry.map_err(|error| self.database.failed(&error))?;
             let seq = last_u64(&key).ok_or_else(|| self.database.damaged("item index"))?;
             Ok((seq, self.decoded(&value, "item")?))
         });
-        within(max_bytes, items)
+        within(bytes, items)
     }
 
     fn seen(&self, receive: QueueId, envelope: EnvelopeId) -> Result<Option<Seen>, StoreError> {
@@ -230,7 +249,7 @@ impl MailboxStore for SledStore {
         let mut end = vec![b'd'];
         end.extend(now.0.to_be_bytes());
         end.extend([0xff; DUE_TAIL]);
-        self.tree
+        self.committed()?
             .range(vec![b'd']..=end)
             .keys()
             .take(max)
@@ -246,17 +265,12 @@ impl MailboxStore for SledStore {
         for change in changes {
             self.write(change, &mut writes)?;
         }
-        let mut batch = sled::Batch::default();
-        for (key, value) in writes {
-            match value {
-                Some(value) => batch.insert(key, value),
-                None => batch.remove(key),
-            }
-        }
-        self.tree.apply_batch(batch).map_err(|error| self.database.failed(&error))
+        self.pending.get_mut().append(&mut writes);
+        Ok(())
     }
 
     fn flush(&mut self) -> Result<(), StoreError> {
+        self.committed()?;
         self.database.flush()
     }
 }

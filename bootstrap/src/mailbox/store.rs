@@ -5,6 +5,7 @@ use protocol::mailbox::record::StoredBundle;
 use protocol::mailbox::{Change, Due, Held, Queue, Seen, StoredItem, Usage};
 use protocol::time::Timestamp;
 
+use super::subscribers::Allowance;
 use crate::error::StoreError;
 
 /// What a group of requests will look at.
@@ -86,15 +87,13 @@ pub(crate) trait MailboxStore: Send + 'static {
     fn queues_of(&self, account: AccountId, max: usize) -> Result<Vec<QueueId>, StoreError>;
     /// What is to be known of the item at a position to end it.
     fn held(&self, receive: QueueId, seq: u64) -> Result<Option<Held>, StoreError>;
-    /// Items after a position, in order: at most `max`, together at most `max_bytes` of body,
+    /// Items after a position, in order: at most as many, and together of at most as many bytes of body, as are wanted,
     /// but never none because the first is longer.
-    fn items(
-        &self,
-        receive: QueueId,
-        after: u64,
-        max: usize,
-        max_bytes: usize,
-    ) -> Result<Vec<(u64, StoredItem)>, StoreError>;
+    fn items(&self, wanted: Allowance) -> Result<Vec<(u64, StoredItem)>, StoreError>;
+    /// The same for several queues: at once, where asking costs more than reading.
+    fn items_of(&self, wanted: &[Allowance]) -> Result<Vec<Vec<(u64, StoredItem)>>, StoreError> {
+        wanted.iter().map(|wanted| self.items(*wanted)).collect()
+    }
     /// What is remembered of an envelope.
     fn seen(&self, receive: QueueId, envelope: EnvelopeId) -> Result<Option<Seen>, StoreError>;
     /// Entries of the expiry index up to and at `now`, in order, at most `max`.

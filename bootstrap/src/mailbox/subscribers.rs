@@ -19,6 +19,7 @@ use std::ops::Bound;
 
 use libp2p::PeerId;
 use protocol::ids::QueueId;
+use protocol::mailbox::StoredItem;
 use protocol::mailbox::wire::{Item, MAX_BATCH_BYTES, MAX_BODY, MAX_ITEMS};
 use protocol::time::{SECOND, Timestamp};
 
@@ -42,6 +43,14 @@ pub(crate) struct Allowance {
     pub(crate) after: u64,
     pub(crate) items: usize,
     pub(crate) bytes: usize,
+}
+
+impl Allowance {
+    /// Whether this is all that the queue has from there on: as many more would have been read.
+    pub(crate) fn is_all(&self, read: &[(u64, StoredItem)]) -> bool {
+        let bytes: usize = read.iter().map(|(_, item)| item.body.len()).sum();
+        read.len() < self.items && bytes + MAX_BODY <= self.bytes
+    }
 }
 
 #[derive(Debug, Default)]

@@ -29,8 +29,12 @@ pub(super) const FIND_SEEN: &str = "SELECT s.receive, s.envelope, s.seq, s.at, s
     FROM seen s JOIN unnest($1::bytea[], $2::bytea[]) AS w (receive, envelope) USING (receive, envelope)";
 pub(super) const FIND_ITEMS: &str = "SELECT i.receive, i.seq, i.envelope, i.until, octet_length(i.body)::bigint \
     FROM items i JOIN unnest($1::bytea[], $2::bigint[]) AS w (receive, seq) USING (receive, seq)";
-pub(super) const ITEMS: &str = "SELECT receive, seq, envelope, deposited_at, until, body FROM items \
-    WHERE receive = $1 AND seq > $2 ORDER BY seq LIMIT $3";
+/// Of several queues, each from a position on and up to so many bytes, and one item more.
+pub(super) const ITEMS: &str = "SELECT w.nth, i.seq, i.envelope, i.deposited_at, i.until, i.body \
+    FROM unnest($1::bytea[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS w (receive, after, bytes, nth) \
+    CROSS JOIN LATERAL (SELECT *, sum(octet_length(body)) OVER (ORDER BY seq) - octet_length(body) AS before \
+        FROM (SELECT * FROM items WHERE receive = w.receive AND seq > w.after ORDER BY seq LIMIT $4) AS first) AS i \
+    WHERE i.before <= w.bytes ORDER BY w.nth, i.seq";
 pub(super) const DUE: &str = "SELECT at, receive, kind, seq, envelope FROM due WHERE at <= $1 \
     ORDER BY at, receive, kind, seq, envelope LIMIT $2";
 pub(super) const PUT_BUNDLE: &str =

@@ -138,6 +138,11 @@ fn receipts(response: &MailboxResponse) -> Vec<Result<CustodyReceipt, DepositRef
     }
 }
 
+/// Everything that a test puts into a queue.
+fn allowed(receive: QueueId) -> Allowance {
+    Allowance { receive, after: 0, items: 9, bytes: 999 }
+}
+
 #[test]
 fn many_deposits_share_one_flush() {
     let mut bench = bench();
@@ -249,14 +254,14 @@ fn what_is_pushed_is_deleted_when_it_is_acknowledged_and_not_before() {
     let [(to, ticket, items)] = pushed.as_slice() else { panic!("one push") };
     assert_eq!((*to, items.len()), (ben, 1));
     let receive = spec(1).receive;
-    assert_eq!(bench.service.store.items(receive, 0, 9, 999).unwrap().len(), 1);
+    assert_eq!(bench.service.store.items(allowed(receive)).unwrap().len(), 1);
 
     let acknowledged = vec![(receive, items[0].seq)];
     let pushed = Input::<()>::Pushed { peer: ben, ticket: *ticket, acknowledged };
     let (outputs, result) = bench.service.group([pushed]);
     result.unwrap();
     assert!(outputs.is_empty());
-    assert_eq!(bench.service.store.items(receive, 0, 9, 999).unwrap().len(), 0);
+    assert_eq!(bench.service.store.items(allowed(receive)).unwrap().len(), 0);
     assert_eq!(bench.service.store.usage(bench.account).unwrap().items, 0);
 }
 
@@ -274,7 +279,7 @@ fn what_expires_is_neither_pushed_nor_kept() {
     assert!(!outputs.iter().any(|output| matches!(output, Output::Push { .. })));
     let (_, result) = bench.service.group([Input::<()>::Tick]);
     result.unwrap();
-    assert_eq!(bench.service.store.items(spec(1).receive, 0, 9, 999).unwrap().len(), 0);
+    assert_eq!(bench.service.store.items(allowed(spec(1).receive)).unwrap().len(), 0);
 }
 
 #[test]
@@ -345,7 +350,7 @@ fn a_deposit_that_is_over_is_taken_anew_before_and_after_the_sweep() {
     assert_eq!((second.at, second.until), (first.until, first.until.plus(14 * DAY)));
     assert!(bench.custody(ada, b"frame") == second);
     let receive = spec(1).receive;
-    let held = bench.service.store.items(receive, 0, 9, 999).unwrap();
+    let held = bench.service.store.items(allowed(receive)).unwrap();
     assert_eq!(held.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), [2]);
     assert_eq!(bench.service.store.usage(bench.account).unwrap().items, 1);
 
@@ -402,5 +407,5 @@ fn a_suspended_account_is_sent_nothing_and_keeps_what_waits() {
     bench.service.parts.admission.apply(&account, 7 * DAY);
     let deposit = bench.deposit(&ada, 1, b"after");
     assert_eq!(receipts(&bench.ask(ada, deposit)), [Err(DepositRefusal::Full)]);
-    assert_eq!(bench.service.store.items(spec(1).receive, 0, 9, 999).unwrap().len(), 1);
+    assert_eq!(bench.service.store.items(allowed(spec(1).receive)).unwrap().len(), 1);
 }
