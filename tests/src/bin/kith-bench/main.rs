@@ -5,6 +5,7 @@
 
 mod ceiling;
 mod disk;
+mod load;
 mod pair;
 mod people;
 mod report;
@@ -33,6 +34,11 @@ struct Cli {
 enum What {
     /// One pair on loopback: send to durably delivered, beside bare libp2p and bare sled
     Pair(Pair),
+    /// Many nodes at one relay: memory, idling, deposits and deliveries, beside a bare libp2p relay
+    Load(Load),
+    /// The bare libp2p relay of `load`
+    #[command(hide = true)]
+    BareRelay,
 }
 
 /// What `pair` measures.
@@ -61,6 +67,29 @@ struct Pair {
     dir: Option<PathBuf>,
 }
 
+/// What `load` measures.
+#[derive(Clone, Debug, Args)]
+struct Load {
+    /// Where the relay keeps what it keeps; PostgreSQL needs `tests/postgres.sh`
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [load::Store::Sled])]
+    stores: Vec<load::Store>,
+    /// Points of the curve, rising
+    #[arg(long, value_delimiter = ',', default_values_t = [100, 1_000, 3_000, 10_000])]
+    nodes: Vec<u32>,
+    /// Seconds without anything
+    #[arg(long, default_value_t = 15)]
+    idle: u64,
+    /// Deposits one after the other
+    #[arg(long, default_value_t = 500)]
+    serial: usize,
+    /// Deposits of each kind with many under way
+    #[arg(long, default_value_t = 16_384)]
+    flood: usize,
+    /// Where the relay's folder is; a temporary one otherwise. It must be on a real disk
+    #[arg(long)]
+    dir: Option<PathBuf>,
+}
+
 /// A transport of libp2p.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Transport {
@@ -72,22 +101,22 @@ enum Transport {
 
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
-    let pair = match cli.what {
-        Some(What::Pair(pair)) => pair,
-        None => Cli::try_parse_from(["kith-bench", "pair"])?.pair(),
-    };
-    let report = pair::run(&pair)?;
-    match cli.json {
-        true => println!("{}", serde_json::to_string_pretty(&report)?),
+    match cli.what.unwrap_or_else(usual) {
+        What::Pair(options) => show(&pair::run(&options)?, cli.json),
+        What::Load(options) => show(&load::run(&options)?, cli.json),
+        What::BareRelay => tokio::runtime::Runtime::new()?.block_on(load::bare_relay()),
+    }
+}
+
+fn show(report: &(impl serde::Serialize + std::fmt::Display), json: bool) -> anyhow::Result<()> {
+    match json {
+        true => println!("{}", serde_json::to_string_pretty(report)?),
         false => print!("{report}"),
     }
     Ok(())
 }
 
-impl Cli {
-    /// What is measured when nothing is asked for.
-    fn pair(self) -> Pair {
-        let Some(What::Pair(pair)) = self.what else { unreachable!("parsed from “pair”") };
-        pair
-    }
+/// What is measured when nothing is asked for.
+fn usual() -> What {
+    Cli::parse_from(["kith-bench", "pair"]).what.expect("parsed from “pair”")
 }

@@ -36,14 +36,41 @@ impl Run {
     }
 }
 
+/// What it was measured on.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Machine {
+    profile: &'static str,
+    cores: usize,
+    /// Of the last minute.
+    load: Option<f64>,
+}
+
+impl Machine {
+    /// This one, now.
+    pub(crate) fn this() -> Self {
+        Self {
+            profile: if cfg!(debug_assertions) { "dev" } else { "release" },
+            cores: std::thread::available_parallelism().map_or(0, usize::from),
+            load: load(),
+        }
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { profile, cores, load } = self;
+        let load = load.map_or_else(|| "unknown".to_owned(), |load| format!("{load:.1}"));
+        write!(f, "{profile} build, {cores} cores, load {load}")
+    }
+}
+
 /// All runs, and what they say together.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Report {
     transport: String,
-    profile: &'static str,
-    cores: usize,
-    /// Of the last minute, when the runs had ended.
-    load: Option<f64>,
+    /// When the runs had ended.
+    #[serde(flatten)]
+    machine: Machine,
     serial: usize,
     flood: usize,
     in_flight: usize,
@@ -99,9 +126,7 @@ impl Report {
         ];
         Self {
             transport: format!("{:?}", options.transport),
-            profile: if cfg!(debug_assertions) { "dev" } else { "release" },
-            cores: std::thread::available_parallelism().map_or(0, usize::from),
-            load: load(),
+            machine: Machine::this(),
             serial: options.serial,
             flood: options.flood,
             in_flight: options.in_flight,
@@ -120,14 +145,12 @@ fn load() -> Option<f64> {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let load = self.load.map_or_else(|| "unknown".to_owned(), |load| format!("{load:.1}"));
         writeln!(
             f,
-            "One pair on loopback, {}, {} build, {} cores, load {load}\n\
+            "One pair on loopback, {}, {}\n\
              {} runs of {} messages one by one and {} with {} in flight: median (least – most)\n",
             self.transport,
-            self.profile,
-            self.cores,
+            self.machine,
             self.runs.len(),
             self.serial,
             self.flood,
