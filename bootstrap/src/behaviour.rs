@@ -19,9 +19,9 @@ use protocol::turn::{self, TurnRequest, TurnResponse};
 use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::codec::WireCodec;
-use crate::config::{Config, peer_in};
+use crate::config::Config;
 use crate::error::RelayError;
-use crate::{pin, prefix_limits, relay_limits};
+use crate::{peer, pin, prefix_limits, relay_limits};
 
 /// What identify calls the family of protocols.
 pub const PROTOCOL_VERSION: &str = "/kith/1";
@@ -170,17 +170,18 @@ fn behaviour(
 
 /// A Kademlia table that only configured siblings enter, and a record store that nothing does:
 /// clients must neither be listed nor be able to store here.
-fn relays_only_kad(peer: libp2p::PeerId, config: &Config) -> kad::Behaviour<MemoryStore> {
+fn relays_only_kad(own: libp2p::PeerId, config: &Config) -> kad::Behaviour<MemoryStore> {
     let mut settings = kad::Config::new(KAD_PROTOCOL);
     settings
         .set_kbucket_inserts(kad::BucketInserts::Manual)
         .set_record_filtering(kad::StoreInserts::FilterBoth)
         .set_periodic_bootstrap_interval(None);
-    let mut kad = kad::Behaviour::with_config(peer, MemoryStore::new(peer), settings);
+    let mut kad = kad::Behaviour::with_config(own, MemoryStore::new(own), settings);
     kad.set_mode(Some(kad::Mode::Server));
     for address in &config.network.relays {
-        if let Some(sibling) = peer_in(address).filter(|sibling| *sibling != peer) {
-            kad.add_address(&sibling, address.clone());
+        let named = peer::named_in(address).map(|(process, _)| process);
+        if let Some(sibling) = named.filter(|sibling| *sibling != own) {
+            kad.add_address(&sibling, peer::dialable(address));
         }
     }
     kad

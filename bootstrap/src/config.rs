@@ -11,6 +11,8 @@ use libp2p::Multiaddr;
 use protocol::time::{MINUTE, SECOND};
 use serde::{Deserialize, Serialize};
 
+use crate::peer;
+
 pub use blobs::{BlobPlace, Blobs};
 pub use sections::{
     Bucket, Circuits, EmailWay, Encryption, Mailbox, Network, PhoneWay, Postgres, Rates,
@@ -244,7 +246,7 @@ impl Config {
             ),
             (!network.listen.is_empty(), "network.listen names no address"),
             (
-                network.relays.iter().all(|relay| peer_in(relay).is_some()),
+                network.relays.iter().all(|relay| peer::named_in(relay).is_some()),
                 "every address in network.relays must end in /p2p/<relay>",
             ),
             (
@@ -290,15 +292,6 @@ impl Config {
 
 /// Least burst of a request bucket: one request of the largest cost must fit.
 pub const MIN_BURST: u32 = 128;
-
-/// The peer that an address names at its end.
-#[must_use]
-pub fn peer_in(address: &Multiaddr) -> Option<libp2p::PeerId> {
-    match address.iter().last() {
-        Some(libp2p::multiaddr::Protocol::P2p(peer)) => Some(peer),
-        _ => None,
-    }
-}
 
 #[cfg(test)]
 mod tests;

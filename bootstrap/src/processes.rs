@@ -29,8 +29,8 @@ const BEAT: Duration = Duration::from_secs(10);
 const GONE: f64 = 30.0;
 /// After so long it is forgotten, in seconds.
 const FORGOTTEN: f64 = 3_600.0;
-/// Most processes of one relay: each address of all can be told.
-const MAX_PROCESSES: i64 = 64;
+/// Most processes that one tells of, itself first: a node takes no more addresses.
+const MAX_PROCESSES: i64 = MAX_ADDRESSES as i64;
 
 /// Where a relay is reached, as it is known last. Empty for one that is one process.
 pub(crate) type Reached = watch::Receiver<Arc<[Address]>>;
@@ -146,8 +146,8 @@ impl Processes {
         )?;
         let rows = connection.query(
             "SELECT addresses FROM processes WHERE seen > now() - make_interval(secs => $1)
-             ORDER BY process LIMIT $2",
-            &[&GONE, &MAX_PROCESSES],
+             ORDER BY process <> $3, process LIMIT $2",
+            &[&GONE, &MAX_PROCESSES, &self.process.as_slice()],
         )?;
         let each = rows.iter().map(|row| row.try_get(0).unwrap_or_default());
         Ok(in_turn(&each.collect::<Vec<_>>()))

@@ -1,6 +1,6 @@
 //! The mailbox store in sled.
 //!
-//! One tree, so that the decisions of a group are one atomic batch. A key is a letter and fixed-width parts
+//! One tree, so that a decision is in one atomic batch, with others of its group. A key is a letter and fixed-width parts
 //! (integers big-endian, so that order is order):
 //!
 //! | letter | then | value |
@@ -42,15 +42,23 @@ pub(crate) struct SledStore {
     /// What was decided since the last commit. sled writes to the disk for each batch, and waits: a batch for each
     /// decision costs more than everything else that a deposit does.
     pending: RefCell<Writes>,
+    /// Bytes of it.
+    pending_bytes: usize,
 }
 
-/// The writes of one decision, later ones over earlier ones.
+/// Most bytes that are decided before they are committed. sled reserves its log for as long as a batch is applied: one
+/// that is longer than a buffer of it (512 KiB) may wait for itself, when a page is evicted and touched again.
+const MAX_PENDING_BYTES: usize = 128 * 1024;
+/// Most rows, for the same reason: a page that is touched is written.
+const MAX_PENDING_ROWS: usize = 512;
+
+/// Writes, later ones over earlier ones.
 type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 impl SledStore {
     pub(crate) fn open(database: Database) -> Result<Self, StoreError> {
         let tree = database.tree(TREE)?;
-        let mut store = Self { database, tree, pending: RefCell::default() };
+        let mut store = Self { database, tree, pending: RefCell::default(), pending_bytes: 0 };
         store.migrate()?;
         Ok(store)
     }
@@ -265,12 +273,22 @@ impl MailboxStore for SledStore {
         for change in changes {
             self.write(change, &mut writes)?;
         }
-        self.pending.get_mut().append(&mut writes);
+        let bytes = |(key, value): (&Vec<u8>, &Option<Vec<u8>>)| {
+            key.len() + value.as_ref().map_or(0, Vec::len)
+        };
+        self.pending_bytes += writes.iter().map(bytes).sum::<usize>();
+        let pending = self.pending.get_mut();
+        pending.extend(writes);
+        if self.pending_bytes > MAX_PENDING_BYTES || pending.len() > MAX_PENDING_ROWS {
+            self.committed()?;
+            self.pending_bytes = 0;
+        }
         Ok(())
     }
 
     fn flush(&mut self) -> Result<(), StoreError> {
         self.committed()?;
+        self.pending_bytes = 0;
         self.database.flush()
     }
 }

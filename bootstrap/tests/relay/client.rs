@@ -93,7 +93,8 @@ impl Client {
 
     pub(crate) async fn dial(&self, address: &Multiaddr) -> Result<PeerId, String> {
         let (done, result) = oneshot::channel();
-        let address = bootstrap::peer::dialable(address);
+        let circuit = address.iter().any(|part| part == Protocol::P2pCircuit);
+        let address = if circuit { address.clone() } else { bootstrap::peer::dialable(address) };
         self.commands.send(Command::Connect(address, done)).await.unwrap();
         soon("a connection", result).await.unwrap()
     }

@@ -44,6 +44,9 @@ impl<S: MailboxStore> Service<S> {
                 let allowed =
                     some.iter().filter_map(|peer| Some((*peer, self.subscribers.allowance(peer)?)));
                 let (allowed, reads): (Vec<_>, Vec<_>) = allowed.unzip();
+                if reads.is_empty() {
+                    continue;
+                }
                 let found = self.store.items_of(&reads)?;
                 for ((peer, read), stored) in allowed.into_iter().zip(reads).zip(found) {
                     if self.push_to(peer, read, stored, now, outputs)? {

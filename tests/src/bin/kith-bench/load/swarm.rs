@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bootstrap::codec::WireCodec;
-use bootstrap::pin;
+use bootstrap::{peer, pin};
 use futures::StreamExt;
 use libp2p::identity::Keypair;
 use libp2p::request_response::{self, Event, Message, ProtocolSupport, ResponseChannel};
@@ -51,8 +51,7 @@ pub(super) struct Known {
 impl Known {
     /// Connects to a relay, whose address ends with who it is.
     pub(super) async fn connect(keypair: Keypair, address: &Multiaddr) -> anyhow::Result<Self> {
-        let (relay, _) =
-            bootstrap::peer::named_in(address).context("an address without its relay")?;
+        let (relay, _) = peer::named_in(address).context("an address without its relay")?;
         let mut swarm = SwarmBuilder::with_existing_identity(keypair)
             .with_tokio()
             .with_tcp(
@@ -79,7 +78,7 @@ impl Known {
 
     /// Asks for a place for circuits, which keeps the connection open.
     pub(super) async fn reserve(&mut self, address: &Multiaddr) -> anyhow::Result<()> {
-        let circuit = address.clone().with(libp2p::multiaddr::Protocol::P2pCircuit);
+        let circuit = peer::dialable(address).with(libp2p::multiaddr::Protocol::P2pCircuit);
         self.swarm.listen_on(circuit)?;
         until(async {
             loop {
@@ -166,8 +165,7 @@ pub(super) enum Happened {
 
 impl Unknown {
     pub(super) async fn connect(address: &Multiaddr) -> anyhow::Result<Self> {
-        let (relay, _) =
-            bootstrap::peer::named_in(address).context("an address without its relay")?;
+        let (relay, _) = peer::named_in(address).context("an address without its relay")?;
         let mut swarm = SwarmBuilder::with_existing_identity(Keypair::generate_ed25519())
             .with_tokio()
             .with_tcp(
@@ -277,7 +275,7 @@ async fn dial<B: NetworkBehaviour>(
     swarm: &mut Swarm<B>,
     address: &Multiaddr,
 ) -> anyhow::Result<()> {
-    swarm.dial(address.clone())?;
+    swarm.dial(peer::dialable(address))?;
     until(async {
         loop {
             match swarm.select_next_some().await {
