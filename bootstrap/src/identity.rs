@@ -143,6 +143,12 @@ impl RelayIdentity {
         Keypair::ed25519_from_bytes(seed.as_mut_slice()).expect("32 bytes are an Ed25519 seed")
     }
 
+    /// The public half of [`Self::keypair`].
+    #[must_use]
+    pub fn process_key(&self) -> [u8; 32] {
+        *SigningKey::from_seed(&self.process).verifying_key().as_bytes()
+    }
+
     /// An address of this process as people are given it: with the process, and with the relay where that is another.
     #[must_use]
     pub fn addressed(&self, address: Multiaddr) -> Multiaddr {

@@ -187,8 +187,9 @@ mod tests {
         assert_eq!(**told.borrow(), one_at.each_ref().map(bytes));
         let (mut other, told) =
             Processes::open(&database, (Instance::random(), [2; 32]), &other_at).expect("there");
+        let all = [&other_at[0], &one_at[0], &one_at[1]].map(bytes);
+        assert_eq!(**told.borrow(), all, "one of each first, itself before others");
         let all = [&one_at[0], &other_at[0], &one_at[1]].map(bytes);
-        assert_eq!(**told.borrow(), all, "one of each first");
         assert_eq!(*one.beat().expect("said"), all);
         other.leave().expect("said");
         assert_eq!(*one.beat().expect("said"), one_at.each_ref().map(bytes));

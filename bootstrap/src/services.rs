@@ -86,7 +86,8 @@ impl Services {
             clock: clock.clone(),
         };
         let key = identity.signing_key();
-        let parts = Parts { key, credentials, admission, current, metrics, clock };
+        let process = identity.process_key();
+        let parts = Parts { key, process, credentials, admission, current, metrics, clock };
 
         let (register, register_in) = mpsc::channel(swarm::REGISTER_INPUTS);
         let (register_answers, register_out) = mpsc::channel(swarm::OUTPUTS);

@@ -76,6 +76,8 @@ pub enum Purpose {
     MailboxDeposit,
     /// Fetching the bundle kept beside an invite's drop (by a holder of the deposit key).
     MailboxBundle,
+    /// A relay's word that a process is one of its own.
+    RelayProcess,
     /// A relay's description of itself.
     RelayDescriptor,
     /// A peer's own addresses, handed over inside a session.
@@ -106,6 +108,7 @@ impl Purpose {
             Self::MailboxOwner => "mailbox owner",
             Self::MailboxDeposit => "mailbox deposit",
             Self::MailboxBundle => "mailbox bundle",
+            Self::RelayProcess => "relay process",
             Self::RelayDescriptor => "relay descriptor",
             Self::Addresses => "addresses",
             Self::JoinConsent => "join consent",

@@ -46,7 +46,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-pub use address::is_local;
+pub use address::{is_local, leads_no_nearer};
 pub use address_text::{AddressTextError, parse_address, parse_relay, relay_text, text_of};
 pub use command::{Credential, NetCommand, OwnedQueue, SealedDeposit, Ticket};
 pub use event::{NetEvent, NetFailure, Path, RelayPhase};

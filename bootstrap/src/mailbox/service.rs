@@ -43,6 +43,8 @@ const NOBODY: [u8; 32] = {
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) key: crypto::identity::SigningKey,
+    /// The libp2p key under which this process is reached.
+    pub(crate) process: [u8; 32],
     pub(crate) credentials: Credentials,
     pub(crate) admission: Admission,
     pub(crate) current: Current,
@@ -54,6 +56,8 @@ pub(crate) struct Parts {
 pub(crate) struct Service<S> {
     store: S,
     relay: RelayId,
+    /// The relay's word that this process is its own.
+    vouched: Proof,
     nonces: Nonces,
     subscribers: Subscribers,
     /// Something was applied, or confirmed, that the next flush has to cover.
@@ -77,6 +81,7 @@ impl<S: MailboxStore> Service<S> {
         Self {
             store,
             relay,
+            vouched: proof::process(&parts.key, &parts.process),
             nonces: Nonces::new(),
             subscribers: Subscribers::default(),
             unflushed: false,
@@ -223,6 +228,7 @@ impl<S: MailboxStore> Service<S> {
             nonce: self.nonces.of(peer),
             now,
             max_ttl_seconds: u32::try_from(self.limits().max_ttl / SECOND).unwrap_or(u32::MAX),
+            process: self.vouched,
         }
     }
 

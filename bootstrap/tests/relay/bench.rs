@@ -182,7 +182,10 @@ impl Sealed {
         let client = Client::try_connect(Keypair::generate_ed25519(), relay).await?;
         let (_, named) = bootstrap::peer::named_in(relay).unwrap();
         match client.try_mailbox(MailboxRequest::Hello).await? {
-            MailboxResponse::Hello { nonce, now, .. } => {
+            MailboxResponse::Hello { nonce, now, process: vouched, .. } => {
+                let (process, _) = bootstrap::peer::named_in(relay).unwrap();
+                let process = bootstrap::peer::ed25519_of(&process).unwrap();
+                assert!(proof::process_holds(&vouched, named, &process));
                 Ok(Self { client, relay: named, nonce, relay_now: now })
             }
             other => panic!("{other:?}"),

@@ -129,6 +129,8 @@ pub struct State {
     pub typing: BTreeMap<AccountId, Timestamp>,
     /// Relays that we home on.
     pub relays: BTreeMap<RelayId, RelayView>,
+    /// When what a relay says of its processes was taken last.
+    pub relay_news_at: Option<Timestamp>,
     /// Where this node listens.
     pub listening: Vec<protocol::contact::Address>,
     /// Scans under way, by inviter.
@@ -188,6 +190,7 @@ impl State {
             told: Told::default(),
             typing: BTreeMap::new(),
             relays: BTreeMap::new(),
+            relay_news_at: None,
             listening: Vec::new(),
             scans: BTreeMap::new(),
             queues: Queues::default(),

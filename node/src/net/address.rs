@@ -156,6 +156,15 @@ pub fn is_local(address: &Address) -> bool {
         .is_ok_and(|address| matches!(reach(&address), Reach::Loopback | Reach::Link))
 }
 
+/// Whether an address that a relay gives for itself may be taken: one that this node dials, and that does not lead
+/// into a nearer network than those at which the relay is known.
+#[must_use]
+pub fn leads_no_nearer(told: &Address, known: &[Address]) -> bool {
+    let reach_of = |address| open(address).map(|(_, address)| reach(&address));
+    let nearest = known.iter().filter_map(reach_of).min();
+    reach_of(told).is_some_and(|told| nearest.is_none_or(|nearest| nearest <= told))
+}
+
 /// Which way a connection to this address goes, before anything is known of hole punching.
 pub(super) fn path(remote: &Multiaddr) -> Path {
     if is_circuit(remote) {

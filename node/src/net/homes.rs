@@ -114,6 +114,11 @@ impl Homes {
         self.homes.contains_key(&relay)
     }
 
+    /// Whether it is being connected to.
+    pub(super) fn is_dialling(&self, relay: RelayId) -> bool {
+        self.homes.get(&relay).is_some_and(|home| home.state == State::Dialling)
+    }
+
     /// How a home stands.
     pub(super) fn phase(&self, relay: RelayId) -> Option<RelayPhase> {
         self.homes.get(&relay)?.reported

@@ -9,6 +9,7 @@
 //! * Every command with a ticket is answered once, whatever happens to its connection.
 
 mod contacts;
+mod links;
 mod listening;
 mod relays;
 mod route;
@@ -25,8 +26,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use self::contacts::Queued;
+use self::links::Link;
 use self::listening::Listening;
-use self::relays::{Job, Link, Ours};
+use self::relays::{Job, Ours};
 use super::behaviour::Identity;
 use super::command::{NetCommand, Ticket};
 use super::connections::Connections;
@@ -67,6 +69,8 @@ pub(super) struct IdentityLane {
     /// Relays that the engine named.
     ours: BTreeMap<RelayId, Ours>,
     links: BTreeMap<PeerId, Link>,
+    /// Whose connections are kept: the process in use of each home.
+    pinned: BTreeSet<PeerId>,
     envelopes: Envelopes,
     invites: Invites,
     registrations: Registrations,
@@ -98,6 +102,7 @@ impl IdentityLane {
             homes: Homes::default(),
             ours: BTreeMap::new(),
             links: BTreeMap::new(),
+            pinned: BTreeSet::new(),
             envelopes: Envelopes::default(),
             invites: Invites::default(),
             registrations: Registrations::default(),

@@ -23,7 +23,7 @@ fn of_key(key: &[u8; 32]) -> Option<PeerId> {
 }
 
 /// The key bytes inside a peer id.
-fn key_of(peer: &PeerId) -> Option<[u8; 32]> {
+pub(super) fn key_of(peer: &PeerId) -> Option<[u8; 32]> {
     let hash = peer.as_ref();
     if hash.code() != IDENTITY_MULTIHASH {
         return None;

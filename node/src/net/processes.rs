@@ -46,8 +46,9 @@ impl Processes {
         if all.is_empty() {
             all.push(Process { peer: relay, addresses: Vec::new() });
         }
-        all.sort_by_cached_key(|process| score(whose, &process.peer));
-        Some(Self { all, current: 0, tried: 0 })
+        let mut processes = Self { all, current: 0, tried: 0 };
+        processes.line_up(whose);
+        Some(processes)
     }
 
     /// Takes what is said now. The one that is used stays, though it is not named any more; and nobody is known worse
@@ -88,12 +89,25 @@ impl Processes {
         self.all.iter()
     }
 
-    /// The one that is used was reached.
+    /// The one that is used was reached, and does what a relay does.
     pub(super) fn answered(&mut self) {
         self.tried = 0;
     }
 
-    /// The one that was tried cannot be reached: whether another is tried at once. After all of them there is a pause.
+    /// The one that was used is lost: after a pause all are tried again, those first that others look for us at.
+    pub(super) fn lost(&mut self) {
+        self.current = 0;
+        self.tried = 0;
+    }
+
+    /// From now on they are lined up for somebody else, and nothing is known of any.
+    pub(super) fn line_up(&mut self, whose: &[u8]) {
+        self.all.sort_by_cached_key(|process| score(whose, &process.peer));
+        self.lost();
+    }
+
+    /// The one that was tried cannot be reached, or is of no use: whether another is tried at once. After all of them
+    /// there is a pause.
     pub(super) fn next(&mut self) -> bool {
         self.current = (self.current + 1) % self.all.len();
         self.tried = (self.tried + 1) % self.all.len();

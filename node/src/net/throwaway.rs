@@ -20,7 +20,7 @@ mod job;
 mod link;
 mod reaching;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
@@ -45,6 +45,7 @@ use super::command::{NetCommand, OwnedQueue};
 use super::connections::{Closed, Connections};
 use super::event::{NetEvent, NetFailure, Path};
 use super::outgoing::Outgoing;
+use super::peer;
 use super::processes::Processes;
 use super::protocols::exchange::{self, BUSY_MS, Pending, RELAYED_TIMEOUT, Waiting};
 use super::protocols::mailbox;
@@ -83,6 +84,8 @@ pub(super) struct ThrowawayLane {
     rotate_at: Instant,
     connections: Connections,
     dials: HashMap<ConnectionId, RelayId>,
+    /// Whose connections are kept: the process in use of each relay that has queues of ours.
+    pinned: HashSet<PeerId>,
     relays: BTreeMap<RelayId, Relay>,
     /// In which order processes of a relay are tried: at random, lest it be known by the order who this is.
     order: [u8; 16],
@@ -105,6 +108,7 @@ impl ThrowawayLane {
             rng,
             connections: Connections::default(),
             dials: HashMap::new(),
+            pinned: HashSet::new(),
             relays: BTreeMap::new(),
             order: rand::random(),
             pending: Pending::default(),
@@ -172,11 +176,7 @@ impl ThrowawayLane {
     fn subscribe(&mut self, home: &RelayHome, queues: Vec<OwnedQueue>, now: Instant) {
         if let Some(relay) = self.learn(home, now) {
             relay.link.subscribe(queues);
-            let pinned = relay.link.is_pinned();
-            let peers: Vec<_> = relay.processes.all().map(|process| process.peer).collect();
-            for peer in peers {
-                self.swarm.behaviour_mut().gate.pin(peer, pinned);
-            }
+            self.settle_pins();
         }
     }
 
@@ -192,6 +192,7 @@ impl ThrowawayLane {
         if let Some(mut gone) = self.relays.remove(&relay) {
             let jobs = gone.link.abandon().into_iter();
             self.events.extend(jobs.map(|job| job.failed(NetFailure::Unreachable)));
+            self.dials.retain(|_, of| *of != relay);
             self.expel_unused(&gone.processes);
         }
     }
@@ -240,11 +241,9 @@ impl ThrowawayLane {
                 self.on_connected(peer_id, connection_id, path, now);
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => {
-                let last = self.connections.closed(&peer_id, connection_id) != Closed::OneOfSeveral;
-                for known in self.relays.values_mut().filter(|_| last) {
-                    if known.processes.is_current(&peer_id) && known.link.is_up() {
-                        known.link.disconnected(now, &mut self.rng);
-                    }
+                match self.connections.closed(&peer_id, connection_id) {
+                    Closed::Last { .. } => self.disconnected(&peer_id, now),
+                    Closed::OneOfSeveral => {}
                 }
             }
             SwarmEvent::OutgoingConnectionError { connection_id, .. } => {
@@ -275,8 +274,10 @@ impl ThrowawayLane {
             Event::Message { peer, message: Message::Request { request, channel, .. }, .. } => {
                 self.on_push(&peer, request, channel);
             }
-            Event::Message { message: Message::Response { request_id, response }, .. } => {
-                self.on_response(request_id, response, now);
+            Event::Message {
+                peer, message: Message::Response { request_id, response }, ..
+            } => {
+                self.on_response(&peer, request_id, response, now);
             }
             Event::OutboundFailure { request_id, error, .. } => {
                 if let Some(sent) = self.pending.done(request_id) {
@@ -293,15 +294,13 @@ impl ThrowawayLane {
         request: MailboxRequest,
         channel: ResponseChannel<MailboxResponse>,
     ) {
-        let subscribed =
-            |relay: &RelayId| self.relays.get(relay).is_some_and(|known| known.link.is_pinned());
-        let relay = self.served_by(peer).into_iter().find(subscribed);
-        let (Some(relay), MailboxRequest::Push { items }) = (relay, request) else {
-            return self.answer(channel, MailboxResponse::Refused(MailboxRefusal::Malformed));
+        let malformed = MailboxResponse::Refused(MailboxRefusal::Malformed);
+        let MailboxRequest::Push { items } = request else {
+            return self.answer(channel, malformed);
         };
-        if !within_bounds(&items) {
-            return self.answer(channel, MailboxResponse::Refused(MailboxRefusal::Malformed));
-        }
+        let Some(relay) = self.pushed_by(peer, &items).filter(|_| within_bounds(&items)) else {
+            return self.answer(channel, malformed);
+        };
         if !self.waiting.has_room(peer) {
             let refusal = MailboxRefusal::Busy { retry_ms: BUSY_MS };
             return self.answer(channel, MailboxResponse::Refused(refusal));
@@ -322,13 +321,26 @@ impl ThrowawayLane {
         }
     }
 
-    fn on_response(&mut self, id: OutboundRequestId, response: MailboxResponse, now: Instant) {
-        let Some(sent) = self.pending.done(id) else {
-            return;
-        };
+    fn on_response(
+        &mut self,
+        from: &PeerId,
+        id: OutboundRequestId,
+        response: MailboxResponse,
+        now: Instant,
+    ) {
+        if let Some(sent) = self.pending.done(id) {
+            self.answered(from, sent, response, now);
+        }
+    }
+
+    fn answered(&mut self, from: &PeerId, sent: Sent, response: MailboxResponse, now: Instant) {
         match (sent, response) {
-            (Sent::Hello(relay), MailboxResponse::Hello { nonce, .. }) => {
+            (Sent::Hello(relay), MailboxResponse::Hello { nonce, process: vouched, .. })
+                if peer::key_of(from)
+                    .is_some_and(|process| proof::process_holds(&vouched, relay, &process)) =>
+            {
                 if let Some(known) = self.relays.get_mut(&relay) {
+                    known.processes.answered();
                     known.link.greeted(nonce);
                 }
             }
@@ -365,7 +377,7 @@ impl ThrowawayLane {
     fn failed(&mut self, sent: Sent, why: NetFailure, now: Instant) {
         match sent {
             Sent::Hello(relay) => {
-                // Without a nonce the connection is of no use; the next one comes after a pause.
+                // Without a nonce of the relay's own the connection is of no use; the next one comes after a pause.
                 if let Some(peer) = self.relays.get(&relay).map(Relay::peer) {
                     let _ = self.swarm.disconnect_peer_id(peer);
                 }
@@ -413,16 +425,22 @@ impl ThrowawayLane {
         self.rotate_at = now + lifetime(&mut self.rng);
         self.connections = Connections::default();
         self.dials.clear();
+        self.pinned.clear();
+        // Nor is the order what it was: it would say that the next key is the same person's.
+        self.order = self.rng.random();
         for relay in self.relays.values_mut() {
-            let gate = &mut self.swarm.behaviour_mut().gate;
+            relay.processes.line_up(&self.order);
             for process in relay.processes.all() {
-                gate.admit_relay(process.peer);
-                gate.pin(process.peer, relay.link.is_pinned());
+                self.swarm.behaviour_mut().gate.admit_relay(process.peer);
             }
             relay.link.restart(now);
         }
+        self.settle_pins();
     }
 }
+
+#[cfg(test)]
+mod tests;
 
 fn lifetime(rng: &mut StdRng) -> Duration {
     KEY_LIFETIME + KEY_JITTER.mul_f64(rng.random_range(0.0..1.0))

@@ -14,10 +14,11 @@
 
 mod challenge;
 mod error;
+mod processes;
 mod renewal;
 mod standing;
 
-use protocol::contact::{Address, MAX_ADDRESS, MAX_ADDRESSES, RelayHome};
+use protocol::contact::RelayHome;
 use protocol::ids::RelayId;
 use protocol::registration::wire::{Challenged, RegisterRequest, RegisterResponse};
 use protocol::time::{MINUTE, Timestamp};
@@ -27,6 +28,7 @@ use tokio::sync::oneshot;
 
 pub use challenge::{challenge, next, resend, verify};
 pub use error::RegistrationError;
+pub(super) use processes::on_reached_at;
 pub(super) use renewal::{on_not_admitted, on_time};
 pub use standing::{Stop, erase};
 
@@ -226,34 +228,6 @@ pub(super) fn on_relay(
     Ok(())
 }
 
-/// Our relay says where its processes are. What is new is taken, and told to contacts: they find us when the one that
-/// they know is lost. What is not said any more stays while there is room, for a process that is down comes back.
-pub(super) fn on_reached_at(
-    ctx: &mut Ctx<'_>,
-    relay: RelayId,
-    addresses: &[Address],
-) -> Result<(), StoreError> {
-    let Some(mut record) = get(ctx)?.filter(|record| record.relay.relay == relay) else {
-        return Ok(());
-    };
-    let known = &record.relay.addresses;
-    // Of a relay that is reached from elsewhere, an address on this machine would lead to something else.
-    let here = known.iter().any(crate::net::is_local);
-    let usable =
-        |told: &&Address| told.0.len() <= MAX_ADDRESS && (here || !crate::net::is_local(told));
-    let told: Vec<Address> = addresses.iter().filter(usable).cloned().collect();
-    if told.iter().all(|told| known.contains(told)) {
-        return Ok(());
-    }
-    let before = known.iter().filter(|known| !told.contains(known)).cloned();
-    let all = told.iter().cloned().chain(before).take(MAX_ADDRESSES).collect();
-    record.relay.addresses = all;
-    put(ctx, &record)?;
-    ctx.net(NetCommand::Homes(vec![record.relay]));
-    queue::collect(ctx, relay)?;
-    contact::send_cards(ctx)
-}
-
 /// Whether a relay in this phase can be spoken to.
 #[must_use]
 pub fn is_up(phase: RelayPhase) -> bool {
@@ -273,6 +247,7 @@ fn on_admitted(ctx: &mut Ctx<'_>, record: &RegistrationRecord) -> Result<(), Sto
         contact::send_cards(ctx)?;
     }
     if let Some(left) = left {
+        ctx.state.relay_news_at = None;
         ctx.state.relays.remove(&left.relay);
         queue::collect(ctx, left.relay)?;
     }

@@ -5,14 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bootstrap::codec::WireCodec;
+use crypto::identity::SigningKey;
 use crypto::secret::Secret;
 use futures::StreamExt;
+use libp2p::identity::Keypair;
+use libp2p::multiaddr::Protocol;
 use libp2p::request_response::{self, Message, ProtocolSupport};
 use libp2p::swarm::SwarmEvent;
-use libp2p::{PeerId, StreamProtocol, Swarm, SwarmBuilder, noise, tcp, yamux};
-use node::net::{NetCommand, parse_relay};
-use protocol::contact::RelayHome;
-use protocol::mailbox::wire::{MailboxRefusal, MailboxRequest, MailboxResponse, PROTOCOL};
+use libp2p::{Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, noise, tcp, yamux};
+use node::net::{NetCommand, NetFailure, parse_relay};
+use protocol::contact::{Address, RelayHome};
+use protocol::ids::RelayId;
+use protocol::mailbox::proof;
+use protocol::mailbox::wire::{MailboxRefusal, MailboxRequest, MailboxResponse, PROTOCOL, Proof};
 use protocol::time::Timestamp;
 
 use crate::bench::{Node, Queue};
@@ -26,6 +31,8 @@ type Behaviour = request_response::Behaviour<WireCodec<MailboxRequest, MailboxRe
 struct Watcher {
     swarm: Swarm<Behaviour>,
     home: RelayHome,
+    /// What it says for itself.
+    word: Proof,
     /// Who connected, and what each asked for.
     seen: BTreeMap<PeerId, Vec<&'static str>>,
     /// Who is connected.
@@ -34,8 +41,12 @@ struct Watcher {
 
 impl Watcher {
     async fn start() -> Self {
+        let seed: Secret<32> = Secret::random(&mut rand::rng());
+        let key = SigningKey::from_seed(&seed);
+        let word = proof::process(&key, key.verifying_key().as_bytes());
+        let keypair = Keypair::ed25519_from_bytes(*seed.expose()).unwrap();
         let protocol = (StreamProtocol::new(PROTOCOL), ProtocolSupport::Full);
-        let mut swarm = SwarmBuilder::with_new_identity()
+        let mut swarm = SwarmBuilder::with_existing_identity(keypair)
             .with_tokio()
             .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
             .unwrap()
@@ -50,7 +61,14 @@ impl Watcher {
             }
         };
         let home = parse_relay(&format!("{address}/p2p/{}", swarm.local_peer_id())).unwrap();
-        Self { swarm, home, seen: BTreeMap::new(), connected: BTreeSet::new() }
+        Self { swarm, home, word, seen: BTreeMap::new(), connected: BTreeSet::new() }
+    }
+
+    /// Poses as a process of another relay, as somebody would who gives their own address beside that relay's name.
+    fn pose_as(&mut self, relay: RelayId) {
+        let own = Protocol::P2p(*self.swarm.local_peer_id());
+        let at: Multiaddr = self.swarm.listeners().next().unwrap().clone().with(own);
+        self.home = RelayHome { relay, addresses: vec![Address(at.to_vec().into())] };
     }
 
     /// Answers until `done` says that enough was seen.
@@ -82,7 +100,7 @@ impl Watcher {
                 message: Message::Request { request, channel, .. },
                 ..
             }) => {
-                let (what, answer) = answer(&request);
+                let (what, answer) = answer(&request, &self.word);
                 self.seen.entry(peer).or_default().push(what);
                 let _ = self.swarm.behaviour_mut().send_response(channel, answer);
             }
@@ -95,13 +113,14 @@ impl Watcher {
     }
 }
 
-fn answer(request: &MailboxRequest) -> (&'static str, MailboxResponse) {
+fn answer(request: &MailboxRequest, word: &Proof) -> (&'static str, MailboxResponse) {
     match request {
         MailboxRequest::Hello => {
             let hello = MailboxResponse::Hello {
                 nonce: [7; 32],
                 now: Timestamp(1_795_000_000_000),
                 max_ttl_seconds: 3_600,
+                process: *word,
             };
             ("hello", hello)
         }
@@ -158,4 +177,30 @@ async fn a_relay_sees_neither_who_deposits_nor_who_collects_nor_that_they_are_on
     runs.sort();
     runs.dedup();
     assert_eq!(runs.len(), 4, "the same account used a key again after a restart");
+}
+
+#[tokio::test]
+async fn a_process_for_which_its_relay_does_not_vouch_is_given_nothing() {
+    let mut watcher = Watcher::start().await;
+    let relay = SigningKey::from_seed(&Secret::from_bytes([9; 32]));
+    watcher.pose_as(RelayId(*relay.verifying_key().as_bytes()));
+    let mut ada = Node::start("ada").await;
+    let (home, theirs) = (watcher.home.clone(), Queue::random());
+    let refused = tokio::select! {
+        refused = ada.deposit(&home, &theirs, &[b"frame"]) => refused,
+        () = watcher.until(|_| false) => unreachable!("it fails when its time is over"),
+    };
+    assert_eq!(refused, Err(NetFailure::Unreachable));
+    assert!(watcher.has_seen("hello") && !watcher.has_seen("deposit"), "{:?}", watcher.seen);
+    // The same one, with the relay's word, is.
+    let own = peer_key(watcher.swarm.local_peer_id());
+    watcher.word = proof::process(&relay, &own);
+    let (_, ()) = tokio::join!(
+        ada.deposit(&home, &theirs, &[b"frame"]),
+        watcher.until(|watcher| watcher.has_seen("deposit"))
+    );
+}
+
+fn peer_key(peer: &PeerId) -> [u8; 32] {
+    bootstrap::peer::ed25519_of(peer).unwrap()
 }

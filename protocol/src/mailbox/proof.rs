@@ -102,6 +102,18 @@ pub fn custody_holds(receipt: &CustodyReceipt, relay: RelayId) -> bool {
         })
 }
 
+/// A relay's word that whoever has this libp2p key, as Noise proves it, is a process of its own.
+#[must_use]
+pub fn process(key: &SigningKey, process: &[u8; 32]) -> Proof {
+    signed(key, Purpose::RelayProcess, &[process])
+}
+
+/// Whether `relay` gave this word. Without it a nonce is worth nothing: whoever stands between could hand proofs on.
+#[must_use]
+pub fn process_holds(proof: &Proof, relay: RelayId, process: &[u8; 32]) -> bool {
+    holds(&relay.0, Purpose::RelayProcess, &[process], proof)
+}
+
 fn with_custody_fields<T>(receipt: &CustodyReceipt, then: impl FnOnce(&[&[u8]]) -> T) -> T {
     then(&[
         &receipt.relay.0,
@@ -136,6 +148,15 @@ mod tests {
         let key = SigningKey::from_seed(&Secret::from_bytes([byte; 32]));
         let public = *key.verifying_key().as_bytes();
         (key, public)
+    }
+
+    #[test]
+    fn a_relay_vouches_for_one_process() {
+        let (relay, name) = key(1);
+        let word = process(&relay, &[7; 32]);
+        assert!(process_holds(&word, RelayId(name), &[7; 32]));
+        assert!(!process_holds(&word, RelayId(name), &[8; 32]));
+        assert!(!process_holds(&word, RelayId(key(2).1), &[7; 32]));
     }
 
     #[test]

@@ -193,6 +193,8 @@ pub enum MailboxResponse {
         now: Timestamp,
         /// Longest keeping time, seconds.
         max_ttl_seconds: u32,
+        /// By the relay, purpose `relay process`, over the key of this end of the connection.
+        process: Proof,
     },
     /// The queue is open (or was, with the same keys).
     Opened,

@@ -47,6 +47,7 @@ fn bench() -> Bench {
     let read = Arc::clone(&clock);
     let parts = Parts {
         key: identity.signing_key(),
+        process: [6; 32],
         credentials: credentials.clone(),
         admission,
         current: Current::of(Config::development("unused")).1,

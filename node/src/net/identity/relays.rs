@@ -1,17 +1,16 @@
 //! The identity lane's dealings with relays: homes, requests, and the way to contacts over them.
 
 use std::collections::VecDeque;
-use std::collections::btree_map::Entry;
 use std::time::{Duration, Instant};
 
 use libp2p::{Multiaddr, PeerId};
-use protocol::contact::{MAX_ADDRESSES, RelayHome};
+use protocol::contact::RelayHome;
 use protocol::ids::{AccountId, RelayId};
 use protocol::mailbox::wire::QueueSpec;
 use protocol::registration::wire::{RegisterRequest, RegisterResponse};
 
+use super::links::{Circuit, Link};
 use super::{Dialled, IdentityLane};
-use crate::net::address;
 use crate::net::command::{Credential, Ticket};
 use crate::net::dial::DialId;
 use crate::net::event::{NetEvent, NetFailure, RelayPhase};
@@ -20,10 +19,6 @@ use crate::net::peer;
 use crate::net::processes::Processes;
 use crate::net::protocols::register::Outcome;
 
-/// Most processes of relays known at a time, our own relays' and our contacts'. More are not used.
-const MAX_LINKS: usize = 512;
-/// Most processes of one relay that are tried for a contact: it is at one of the first, unless those are lost.
-const MAX_PROCESSES: usize = 3;
 /// Most requests to one relay that wait for a connection. More are answered busy.
 const MAX_JOBS: usize = 64;
 /// Most contacts that wait for one relay to be connected.
@@ -49,30 +44,10 @@ impl Job {
     }
 }
 
-/// A contact that waits for a relay.
-#[derive(Clone, Copy, Debug)]
-struct Circuit {
-    account: AccountId,
-    dial: DialId,
-    until: Instant,
-}
-
-/// What is known of a process of a relay, and waits for it. Without `Debug`: addresses are in it.
-pub(super) struct Link {
-    addresses: Vec<Multiaddr>,
-    /// The engine named it; contacts cannot change its addresses.
-    ours: bool,
-    /// Where it was reached last.
-    through: Option<Multiaddr>,
-    dialling: usize,
-    circuits: Vec<Circuit>,
-    clock_offset_ms: Option<i64>,
-}
-
 /// A relay that the engine named, and what waits for whichever of its processes is reached.
 pub(super) struct Ours {
-    processes: Processes,
-    jobs: VecDeque<Job>,
+    pub(super) processes: Processes,
+    pub(super) jobs: VecDeque<Job>,
 }
 
 impl IdentityLane {
@@ -80,16 +55,12 @@ impl IdentityLane {
     pub(super) fn set_homes(&mut self, homes: &[RelayHome], now: Instant) {
         let mut relays = Vec::new();
         for home in homes {
-            if self.learn_ours(home).is_none() {
-                continue;
+            if self.learn_ours(home).is_some() {
+                relays.push(home.relay);
             }
-            for peer in self.processes_of(home.relay) {
-                self.swarm.behaviour_mut().gate.pin(peer, true);
-                self.swarm.behaviour_mut().limits.bypass_peer_id(&peer);
-            }
-            relays.push(home.relay);
         }
         self.homes.set(&relays, now);
+        self.settle_pins();
     }
 
     /// Sends a request to a relay, connecting if need be.
@@ -111,12 +82,6 @@ impl IdentityLane {
         }
         ours.jobs.push_back(job);
         self.dial_relay(relay.relay, now);
-    }
-
-    /// All processes of a relay that the engine named.
-    fn processes_of(&self, relay: RelayId) -> Vec<PeerId> {
-        let ours = self.ours.get(&relay).into_iter();
-        ours.flat_map(|ours| ours.processes.all()).map(|process| process.peer).collect()
     }
 
     /// The relays of which this process is the one that is used.
@@ -156,16 +121,7 @@ impl IdentityLane {
             Action::Unlisten(listener) => {
                 self.swarm.remove_listener(listener);
             }
-            Action::Release(relay) => {
-                for peer in self.processes_of(relay) {
-                    if let Some(link) = self.links.get_mut(&peer) {
-                        link.ours = false;
-                    }
-                    self.swarm.behaviour_mut().gate.pin(peer, false);
-                    self.swarm.behaviour_mut().limits.remove_peer_id(&peer);
-                }
-                self.sweep_links();
-            }
+            Action::Release(_) => self.sweep_links(),
             Action::Report(relay, phase) => self.report_relay(relay, phase),
         }
     }
@@ -184,18 +140,41 @@ impl IdentityLane {
 
     /// Connects to a relay's processes, one after the other, unless that is done or under way.
     fn dial_relay(&mut self, relay: RelayId, now: Instant) {
+        self.settle_pins();
         let Some((peer, _)) = self.current(relay) else {
-            self.homes.dial_failed(relay, now, &mut self.rng);
+            self.relay_unreachable(relay, now);
             return;
         };
         if self.connections.is_connected(&peer) {
-            self.homes.connected(relay, now);
+            self.relay_connected(relay, peer, now);
             if self.connections.is_identified(&peer) {
-                self.homes.identified(relay, now);
+                self.relay_identified(relay, now);
             }
             return;
         }
         self.dial_process(peer, now);
+    }
+
+    fn relay_connected(&mut self, relay: RelayId, process: PeerId, now: Instant) {
+        let jobs = self.ours.get_mut(&relay).map(|ours| std::mem::take(&mut ours.jobs));
+        for job in jobs.into_iter().flatten() {
+            self.send_job(&process, job, now);
+        }
+        self.homes.connected(relay, now);
+    }
+
+    fn relay_identified(&mut self, relay: RelayId, now: Instant) {
+        if let Some(ours) = self.ours.get_mut(&relay) {
+            ours.processes.answered();
+        }
+        self.homes.identified(relay, now);
+    }
+
+    fn relay_unreachable(&mut self, relay: RelayId, now: Instant) {
+        let jobs = self.ours.get_mut(&relay).map(|ours| std::mem::take(&mut ours.jobs));
+        let jobs = jobs.into_iter().flatten();
+        self.events.extend(jobs.map(|job| job.failed(NetFailure::Unreachable)));
+        self.homes.dial_failed(relay, now, &mut self.rng);
     }
 
     /// Connects to a process, unless that is under way.
@@ -266,12 +245,7 @@ impl IdentityLane {
         };
         link.through = through.or(link.through.take());
         for relay in self.served_by(&peer) {
-            let Some(ours) = self.ours.get_mut(&relay) else { continue };
-            ours.processes.answered();
-            for job in std::mem::take(&mut ours.jobs) {
-                self.send_job(&peer, job, now);
-            }
-            self.homes.connected(relay, now);
+            self.relay_connected(relay, peer, now);
         }
     }
 
@@ -284,7 +258,7 @@ impl IdentityLane {
             self.dial_circuit(peer, circuit.account, circuit.dial);
         }
         for relay in self.served_by(&peer) {
-            self.homes.identified(relay, now);
+            self.relay_identified(relay, now);
         }
     }
 
@@ -307,25 +281,33 @@ impl IdentityLane {
     }
 
     /// Whoever waited for this process goes on to the next, if there is one that was not tried.
-    fn process_unreachable(&mut self, peer: PeerId, now: Instant) {
+    pub(super) fn process_unreachable(&mut self, peer: PeerId, now: Instant) {
         self.fail_circuits(&peer);
         for relay in self.served_by(&peer) {
             let Some(ours) = self.ours.get_mut(&relay) else { continue };
+            if ours.jobs.is_empty() && !self.homes.is_dialling(relay) {
+                // It was tried for a contact.
+                continue;
+            }
             if ours.processes.next() {
                 tracing::debug!(relay = %relay.short(), "trying another process");
                 self.dial_relay(relay, now);
-                continue;
+            } else {
+                self.relay_unreachable(relay, now);
             }
-            let jobs = std::mem::take(&mut ours.jobs).into_iter();
-            self.events.extend(jobs.map(|job| job.failed(NetFailure::Unreachable)));
-            self.homes.dial_failed(relay, now, &mut self.rng);
         }
     }
 
-    /// The last connection to a process is gone.
-    pub(super) fn process_disconnected(&mut self, peer: PeerId, now: Instant) {
+    /// The last connection to a process is gone. One that hung up before it said what it is, is of no use.
+    pub(super) fn process_disconnected(&mut self, peer: PeerId, identified: bool, now: Instant) {
         self.fail_circuits(&peer);
         for relay in self.served_by(&peer) {
+            if let Some(ours) = self.ours.get_mut(&relay) {
+                match identified {
+                    true => ours.processes.lost(),
+                    false => _ = ours.processes.next(),
+                }
+            }
             self.homes.disconnected(relay, now, &mut self.rng);
         }
         self.sweep_links();
@@ -392,90 +374,5 @@ impl IdentityLane {
                 self.homes.kick(relay, now);
             }
         }
-    }
-
-    /// Takes what the engine says of a relay; the process of it that is used.
-    fn learn_ours(&mut self, home: &RelayHome) -> Option<PeerId> {
-        let told = Processes::of(home, &self.local.to_bytes())?;
-        for process in told.all() {
-            let link = self.links.entry(process.peer).or_insert_with(Link::new);
-            if !process.addresses.is_empty() {
-                link.addresses.clone_from(&process.addresses);
-            }
-            link.ours = true;
-            self.swarm.behaviour_mut().gate.admit_relay(process.peer);
-        }
-        let ours = match self.ours.entry(home.relay) {
-            Entry::Vacant(new) => new.insert(Ours { processes: told, jobs: VecDeque::new() }),
-            Entry::Occupied(known) => {
-                let ours = known.into_mut();
-                ours.processes.learn(told);
-                ours
-            }
-        };
-        Some(ours.processes.current().peer)
-    }
-
-    /// Takes what a contact says of a relay, unless we know better: the processes that may lead to the contact.
-    pub(super) fn learn_told(&mut self, home: &RelayHome, whose: &PeerId) -> Vec<PeerId> {
-        let told = Processes::of(home, &whose.to_bytes());
-        let told = told.iter().flat_map(Processes::all).take(MAX_PROCESSES);
-        let mut usable = Vec::new();
-        for process in told {
-            if !self.links.contains_key(&process.peer) && self.links.len() >= MAX_LINKS {
-                continue;
-            }
-            let link = self.links.entry(process.peer).or_insert_with(Link::new);
-            if !link.ours {
-                for address in &process.addresses {
-                    if !link.addresses.contains(address) {
-                        link.addresses.insert(0, address.clone());
-                    }
-                }
-                link.addresses.truncate(MAX_ADDRESSES);
-            }
-            self.swarm.behaviour_mut().gate.admit_relay(process.peer);
-            usable.push(process.peer);
-        }
-        usable
-    }
-
-    /// Forgets relays that nobody uses any more.
-    pub(super) fn sweep_links(&mut self) {
-        let gate = &mut self.swarm.behaviour_mut().gate;
-        let (connections, homes, dialer) = (&self.connections, &self.homes, &self.dialer);
-        self.ours.retain(|relay, ours| homes.contains(*relay) || !ours.jobs.is_empty());
-        let ours = &self.ours;
-        self.links.retain(|peer, link| {
-            let is_of_ours = || {
-                ours.values().flat_map(|ours| ours.processes.all()).any(|known| known.peer == *peer)
-            };
-            let busy = connections.is_connected(peer) || link.dialling > 0;
-            let used = busy || !link.circuits.is_empty() || dialer.has_home(peer);
-            let kept = used || is_of_ours();
-            if !kept {
-                gate.expel_relay(*peer);
-            }
-            kept
-        });
-    }
-}
-
-impl Link {
-    fn new() -> Self {
-        Self {
-            addresses: Vec::new(),
-            ours: false,
-            through: None,
-            dialling: 0,
-            circuits: Vec::new(),
-            clock_offset_ms: None,
-        }
-    }
-
-    /// Where this process takes circuits for us, or to somebody.
-    fn circuit(&self, process: PeerId, to: Option<PeerId>) -> Option<Multiaddr> {
-        let through = self.through.as_ref().or(self.addresses.first())?;
-        Some(address::circuit(through, process, to))
     }
 }

@@ -135,6 +135,16 @@ impl Link {
         matches!(self.state, State::Down { .. })
     }
 
+    /// Whether one is in the making.
+    pub(super) fn is_dialling(&self) -> bool {
+        self.state == State::Dialling
+    }
+
+    /// Whether it has given us a nonce.
+    pub(super) fn is_ready(&self) -> bool {
+        matches!(self.state, State::Ready { .. })
+    }
+
     /// Whether there is a connection.
     pub(super) fn is_up(&self) -> bool {
         matches!(self.state, State::Greeting | State::Ready { .. })

@@ -1,5 +1,6 @@
 //! How a throwaway lane reaches its relays: whichever process of each answers.
 
+use std::collections::HashSet;
 use std::collections::btree_map::Entry;
 use std::time::Instant;
 
@@ -7,7 +8,7 @@ use libp2p::PeerId;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use protocol::contact::RelayHome;
 use protocol::ids::RelayId;
-use protocol::mailbox::wire::MailboxRequest;
+use protocol::mailbox::wire::{Item, MailboxRequest};
 
 use super::job::Sent;
 use super::link::Link;
@@ -36,6 +37,7 @@ impl ThrowawayLane {
     }
 
     pub(super) fn dial(&mut self, relay: RelayId, now: Instant) {
+        self.settle_pins();
         while let Some(known) = self.relays.get_mut(&relay) {
             let process = known.processes.current();
             if self.connections.is_connected(&process.peer) {
@@ -54,12 +56,24 @@ impl ThrowawayLane {
             if !known.processes.next() {
                 return self.unreachable(relay, now);
             }
+            self.settle_pins();
         }
+    }
+
+    /// Keeps connections to the processes that are used, where there are queues of ours, and to no others.
+    pub(super) fn settle_pins(&mut self) {
+        let used = self.relays.values().filter(|known| known.link.is_pinned()).map(Relay::peer);
+        let used: HashSet<PeerId> = used.collect();
+        let gate = &mut self.swarm.behaviour_mut().gate;
+        self.pinned.difference(&used).for_each(|left| gate.pin(*left, false));
+        used.difference(&self.pinned).for_each(|new| gate.pin(*new, true));
+        self.pinned = used;
     }
 
     /// A process cannot be reached; the next one is tried at once, if there is one that was not.
     pub(super) fn dial_failed(&mut self, relay: RelayId, now: Instant) {
-        match self.relays.get_mut(&relay).map(|known| known.processes.next()) {
+        let known = self.relays.get_mut(&relay).filter(|known| known.link.is_dialling());
+        match known.map(|known| known.processes.next()) {
             Some(true) => self.dial(relay, now),
             Some(false) => self.unreachable(relay, now),
             None => {}
@@ -82,14 +96,43 @@ impl ThrowawayLane {
     /// There is a connection to the process of a relay that is used.
     pub(super) fn connected(&mut self, relay: RelayId, now: Instant) {
         if let Some(known) = self.relays.get_mut(&relay).filter(|known| !known.link.is_up()) {
-            known.processes.answered();
             known.link.connected(now);
             self.send(relay, MailboxRequest::Hello, Sent::Hello(relay), now);
         }
     }
 
+    /// The last connection to a process is gone. One that hung up before it gave us a nonce is of no use: after a pause
+    /// the next one is tried, and after all of them what waited fails.
+    pub(super) fn disconnected(&mut self, peer: &PeerId, now: Instant) {
+        for known in self.relays.values_mut() {
+            if !known.processes.is_current(peer) || !known.link.is_up() {
+                continue;
+            }
+            let was_ready = known.link.is_ready();
+            known.link.disconnected(now, &mut self.rng);
+            if was_ready {
+                known.processes.lost();
+            } else if !known.processes.next() {
+                let jobs = known.link.abandon().into_iter();
+                self.events.extend(jobs.map(|job| job.failed(NetFailure::Unreachable)));
+            }
+        }
+    }
+
+    /// Which relay of those that this process serves pushes these items.
+    pub(super) fn pushed_by(&self, peer: &PeerId, items: &[Item]) -> Option<RelayId> {
+        let served = self.served_by(peer);
+        let link = |relay: &RelayId| self.relays.get(relay).map(|known| &known.link);
+        let has = |relay: &&RelayId| {
+            items.iter().any(|item| link(relay).is_some_and(|link| link.has_queue(item.receive)))
+        };
+        let pinned = |relay: &&RelayId| link(relay).is_some_and(Link::is_pinned);
+        served.iter().find(has).or_else(|| served.iter().find(pinned)).copied()
+    }
+
     /// Lets go of processes that no relay of ours has any more.
     pub(super) fn expel_unused(&mut self, gone: &Processes) {
+        self.settle_pins();
         for process in gone.all() {
             let mut known = self.relays.values().flat_map(|relay| relay.processes.all());
             if !known.any(|known| known.peer == process.peer) {
