@@ -70,7 +70,7 @@ pub(crate) async fn listen(
     let failed = |source: io::Error| RelayError::Admin { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
-    let (token, shutdown) = (token(), admin.watched.shutdown.clone());
+    let (token, shutdown) = (token(), admin.watched.drain.shutdown());
     let files = TokenFiles::write(&data_dir.join(RUN_FOLDER), TOKEN_FILES, &token, bound);
     let files = files.map_err(failed)?;
     let router = routes::router(admin, token);

@@ -234,7 +234,7 @@ impl Config {
             rates.peer,
             rates.address,
         ];
-        let rules: [(bool, &'static str); 10] = [
+        let rules: [(bool, &'static str); 11] = [
             (!self.data_dir.as_os_str().is_empty(), "data_dir is empty"),
             (
                 !self.name.trim().is_empty() && self.name.len() <= MAX_NAME,
@@ -259,6 +259,10 @@ impl Config {
             (
                 circuits.circuit_seconds > 0 && circuits.reservation_seconds >= MINUTE / SECOND,
                 "circuits need a second, reservations a minute at least",
+            ),
+            (
+                self.postgres.as_ref().is_none_or(|postgres| postgres.drain_seconds <= 600),
+                "postgres.drain_seconds is at most 600",
             ),
             (
                 mailbox.default_ttl_seconds > 0

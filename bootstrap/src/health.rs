@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
+use crate::drain::Drain;
 use crate::error::RelayError;
 use crate::metrics::Metrics;
 
@@ -27,8 +28,7 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 pub(crate) struct Watched {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) admission: Admission,
-    /// Cancelled when the relay stops taking requests.
-    pub(crate) shutdown: CancellationToken,
+    pub(crate) drain: Drain,
 }
 
 /// What `/healthz` says.
@@ -64,7 +64,7 @@ pub(crate) async fn listen(
     let failed = |source| RelayError::Health { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
-    let stop = watched.shutdown.clone();
+    let stop = watched.drain.shutdown();
     let router = Router::new()
         .route(
             "/healthz",
@@ -95,7 +95,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
 }
 
 async fn ready(State(watched): State<Watched>) -> impl IntoResponse {
-    match watched.shutdown.is_cancelled() {
+    match watched.drain.is_asked() {
         false => (StatusCode::OK, "ready\n"),
         true => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
     }

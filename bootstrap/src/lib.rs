@@ -26,6 +26,7 @@ pub mod clock;
 pub mod codec;
 pub mod config;
 mod current;
+mod drain;
 pub mod error;
 mod health;
 pub mod identity;

@@ -96,7 +96,14 @@ async fn run(
     loop {
         tokio::select! {
             ended = relay.stopped() => return ended,
-            () = &mut stop => return relay.shutdown().await,
+            () = &mut stop => {
+                let at_once = bootstrap::stop_signal();
+                tokio::select! {
+                    () = relay.drain() => {}
+                    () = at_once => {}
+                }
+                return relay.shutdown().await;
+            }
             () = asked.next() => match load().and_then(|config| relay.reload(&config)) {
                 Ok(Reloaded::Whole) => tracing::info!("the configuration was read again"),
                 Ok(Reloaded::LimitsOnly) => tracing::warn!(

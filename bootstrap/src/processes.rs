@@ -9,13 +9,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use libp2p::Multiaddr;
+use libp2p::{Multiaddr, PeerId};
 use protocol::contact::{Address, MAX_ADDRESS, MAX_ADDRESSES};
 use tokio::sync::{Notify, watch};
-use tokio_util::sync::CancellationToken;
 
 use crate::blocking::blocking;
 use crate::config::{Config, Postgres};
+use crate::drain::Drain;
 use crate::error::{RelayError, StoreError};
 use crate::identity::RelayIdentity;
 use crate::peer;
@@ -51,6 +51,27 @@ pub(crate) fn alone() -> Reached {
     watch::channel(Arc::default()).1
 }
 
+/// Whether there is anybody else to go to.
+#[derive(Debug)]
+pub(crate) struct Others {
+    own: PeerId,
+    reached: Reached,
+}
+
+impl Others {
+    fn of(identity: &RelayIdentity, reached: Reached) -> Self {
+        Self { own: identity.keypair().public().to_peer_id(), reached }
+    }
+
+    pub(crate) fn are_there(&self) -> bool {
+        let process = |at: &Address| {
+            let at = Multiaddr::try_from(at.0.to_vec()).ok()?;
+            peer::named_in(&at).map(|(process, _)| process)
+        };
+        self.reached.borrow().iter().filter_map(process).any(|process| process != self.own)
+    }
+}
+
 /// Tells the relay's other processes that this one is there, where there may be others; where all are reached.
 ///
 /// # Errors
@@ -60,10 +81,12 @@ pub(crate) async fn spawn(
     config: &Config,
     identity: &RelayIdentity,
     addresses: &[Multiaddr],
-    (own, joined, shutdown): (Option<Instance>, Arc<Notify>, CancellationToken),
-) -> Result<Reached, RelayError> {
+    (own, joined, drain): (Option<Instance>, Arc<Notify>, Drain),
+) -> Result<(Reached, Others), RelayError> {
     let shared = config.postgres.clone().filter(|postgres| postgres.service_file.is_some());
-    let Some((postgres, own)) = shared.zip(own) else { return Ok(alone()) };
+    let Some((postgres, own)) = shared.zip(own) else {
+        return Ok((alone(), Others::of(identity, alone())));
+    };
     let process = peer::ed25519_of(&identity.keypair().public().to_peer_id()).unwrap_or_default();
     let addresses = addresses.to_vec();
     if !addresses.iter().any(|at| peer::dialable(at).len() <= crypto::MAX_RELAY_ADDR) {
@@ -76,10 +99,15 @@ pub(crate) async fn spawn(
         blocking(move || Processes::open(&postgres, (own, process), &addresses)).await?;
     let reached = told.subscribe();
     tasks.spawn(async move {
-        let result = processes.run(told, &joined, shutdown).await;
+        let result = processes.run(told, &joined, &drain).await;
+        if result.is_ok() {
+            // It has left; a task that ends before the relay is taken for a failure.
+            drain.shutdown().cancelled().await;
+        }
         ("processes", result.map_err(RelayError::from))
     });
-    Ok(reached)
+    let others = Others::of(identity, reached.clone());
+    Ok((reached, others))
 }
 
 impl Processes {
@@ -101,7 +129,7 @@ impl Processes {
         Ok((all, watch::Sender::new(reached)))
     }
 
-    /// Says it again and again, until the relay is to end.
+    /// Says it again and again, until nobody is to come here any more.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -109,13 +137,13 @@ impl Processes {
         mut self,
         told: Told,
         joined: &Notify,
-        shutdown: CancellationToken,
+        drain: &Drain,
     ) -> Result<(), StoreError> {
         let mut turn = tokio::time::interval(BEAT);
         turn.tick().await;
         loop {
             let ending = tokio::select! {
-                () = shutdown.cancelled() => true,
+                () = drain.asked() => true,
                 _ = turn.tick() => false,
                 () = joined.notified() => false,
             };

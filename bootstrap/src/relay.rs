@@ -19,14 +19,15 @@ use crate::admission::Admission;
 use crate::behaviour::{self, Behaviour};
 use crate::blobs::{self, BlobStore, Objects};
 use crate::clock::Clock;
-use crate::config::{BlobPlace, Config, ConfigError, Network};
+use crate::config::{BlobPlace, Config, ConfigError};
 use crate::current::Current;
+use crate::drain::Drain;
 use crate::error::RelayError;
 use crate::health::{self, Watched};
 use crate::identity::RelayIdentity;
 use crate::metrics::Metrics;
 use crate::pepper::Pepper;
-use crate::processes;
+use crate::processes::{self, Others};
 use crate::registration::accounts::{AccountError, Accounts};
 use crate::registration::{DeadLetters, Driver, Drivers};
 use crate::services::Services;
@@ -63,6 +64,8 @@ pub struct RelayHandle {
     /// Codes that did not leave.
     pub dead_letters: DeadLetters,
     limits: watch::Sender<Arc<Config>>,
+    others: Others,
+    drain: Drain,
     shutdown: CancellationToken,
     supervisor: JoinHandle<Result<(), RelayError>>,
 }
@@ -107,20 +110,19 @@ impl Relay {
         let admission = Admission::default();
         let (limits, current) = Current::of(config.clone());
         let (orders, orders_in) = mpsc::channel(swarm::ORDERS);
-        let lifetime = config.registration.credential_lifetime();
         let kept = (stores.accounts, Arc::clone(&stores.blobs));
+        let lifetime = config.registration.credential_lifetime();
         let accounts = Accounts::open(kept, admission.clone(), lifetime, orders.clone()).await?;
 
-        let mut swarm = behaviour::swarm(identity.keypair(), &config, &admission, &clock)?;
-        let addresses = announce(&mut swarm, &config.network, &identity).await?;
-        let shutdown = CancellationToken::new();
+        let (swarm, addresses) = announced(&config, &identity, &admission, &clock).await?;
+        let (shutdown, drain) = Drain::of_a_relay();
         let metrics = Arc::new(Metrics::default());
         let mut tasks = Tasks::new();
         let dead_letters = DeadLetters::default();
         let watched = Watched {
             metrics: Arc::clone(&metrics),
             admission: admission.clone(),
-            shutdown: shutdown.clone(),
+            drain: drain.clone(),
         };
         let operator = Admin {
             name: config.name.clone(),
@@ -136,13 +138,14 @@ impl Relay {
             carry_calls(&mut tasks, (&config, &current), &identity, &operator.watched, &clock)
                 .await?;
         let hearing = accounts.clone();
+        tasks.spawn(forget_stale(hearing.clone(), clock.clone(), shutdown.clone()));
         let (health, admin) = spawn_listeners(&mut tasks, &config, operator).await?;
         let blobs = keep_files((&config, &current), stores.blobs, &admission, &metrics, &clock)?;
-        let services_clock = clock.clone();
         let joined = Arc::new(Notify::new());
         let own = stores.listener.as_ref().map(Listener::own);
-        let place = (own, Arc::clone(&joined), shutdown.clone());
-        let reached = processes::spawn(&mut tasks, &config, &identity, &addresses, place).await?;
+        let place = (own, Arc::clone(&joined), drain.clone());
+        let (reached, others) =
+            processes::spawn(&mut tasks, &config, &identity, &addresses, place).await?;
         let services = Services {
             accounts,
             reached,
@@ -158,8 +161,7 @@ impl Relay {
             clock,
         };
         let channels = services.spawn(&mut tasks, &config, &identity, (orders_in, calls));
-        let net = Net::new(swarm, channels, current, metrics);
-        tasks.spawn(forget_stale(hearing.clone(), services_clock, shutdown.clone()));
+        let net = Net::new(swarm, channels, current, metrics, drain.clone());
         // Last of all: its thread ends with the relay only.
         if let Some(listener) = stores.listener {
             listener.spawn(&mut tasks, hearing, (orders, joined), &shutdown);
@@ -175,6 +177,8 @@ impl Relay {
             turn,
             dead_letters,
             limits,
+            others,
+            drain,
             shutdown,
             supervisor,
         })
@@ -209,6 +213,15 @@ impl RelayHandle {
         Ok(if whole { Reloaded::Whole } else { Reloaded::LimitsOnly })
     }
 
+    /// Sends whoever is connected to the relay's other processes, over `postgres.drain_seconds`; returns when they have
+    /// gone. At once where this is the only one: nobody could go anywhere.
+    pub async fn drain(&self) {
+        if self.others.are_there() {
+            self.drain.begin();
+            self.drain.done().await;
+        }
+    }
+
     /// Ends the relay: no new requests, what was taken is flushed, the store is closed.
     ///
     /// # Errors
@@ -239,14 +252,17 @@ impl Drop for RelayHandle {
     }
 }
 
-/// Listens, and tells the swarm under which addresses it is reached: without that libp2p's
+/// A swarm that listens, and knows under which addresses it is reached: without that libp2p's
 /// relay grants reservations without an address, which clients refuse.
-async fn announce(
-    swarm: &mut Swarm<Behaviour>,
-    network: &Network,
+async fn announced(
+    config: &Config,
     identity: &RelayIdentity,
-) -> Result<Vec<Multiaddr>, RelayError> {
-    let listening = listen(swarm, &network.listen).await?;
+    admission: &Admission,
+    clock: &Clock,
+) -> Result<(Swarm<Behaviour>, Vec<Multiaddr>), RelayError> {
+    let network = &config.network;
+    let mut swarm = behaviour::swarm(identity.keypair(), config, admission, clock)?;
+    let listening = listen(&mut swarm, &network.listen).await?;
     let external = match network.external_addresses.as_slice() {
         [] => listening,
         configured => configured.to_vec(),
@@ -261,7 +277,8 @@ async fn announce(
     let bare = external.into_iter().map(|address| {
         address.into_iter().take_while(|part| !matches!(part, Protocol::P2p(_))).collect()
     });
-    Ok(bare.map(|address| identity.addressed(address)).collect())
+    let addresses = bare.map(|address| identity.addressed(address)).collect();
+    Ok((swarm, addresses))
 }
 
 /// Health checks and the operator's interface, where the configuration names a place for them.
@@ -325,11 +342,11 @@ async fn carry_calls(
     clock: &Clock,
 ) -> Result<(Option<Arc<Calls>>, Option<SocketAddr>), RelayError> {
     let Some(settings) = &config.turn else { return Ok((None, None)) };
-    let Watched { admission, metrics, shutdown } = watched;
+    let Watched { admission, metrics, drain } = watched;
     let (calls, server) =
         turn::open((settings, current), identity, admission, metrics, clock).await?;
     let Some((server, at)) = server else { return Ok((Some(calls), None)) };
-    let stop = shutdown.clone();
+    let stop = drain.shutdown();
     tasks.spawn(async move {
         server.run(stop).await;
         ("calls", Ok(()))

@@ -10,6 +10,8 @@
 //!   reaches the peers instead of growing here.
 //! * Addresses of people are used for limits and are not logged.
 
+mod draining;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -33,6 +35,7 @@ use crate::behaviour::{Behaviour, BehaviourEvent};
 use crate::blobs::service::Asked as BlobAsk;
 use crate::config::Config;
 use crate::current::Current;
+use crate::drain::Drain;
 use crate::mailbox::subscribers::Ticket;
 use crate::mailbox::traffic::{Input, Output};
 use crate::metrics::{Asked as To, Metrics};
@@ -138,6 +141,9 @@ pub(crate) struct Net {
     leaving: HashMap<PeerId, u32>,
     ping_failures: HashMap<ConnectionId, u8>,
     ticks: u32,
+    drain: Drain,
+    /// Ticks until nobody is to be connected any more, once that is wanted.
+    turns_left: Option<u64>,
 }
 
 impl Net {
@@ -146,6 +152,7 @@ impl Net {
         channels: Channels,
         current: Current,
         metrics: Arc<Metrics>,
+        drain: Drain,
     ) -> Self {
         let config = current.get();
         Self {
@@ -163,6 +170,8 @@ impl Net {
             leaving: HashMap::new(),
             ping_failures: HashMap::new(),
             ticks: 0,
+            drain,
+            turns_left: None,
         }
     }
 
@@ -229,6 +238,9 @@ impl Net {
         self.ticks = self.ticks.wrapping_add(1);
         if self.ticks.is_multiple_of(SWEEP_TICKS) {
             self.rates.sweep();
+        }
+        if self.drain.is_asked() {
+            self.drain_some();
         }
         for (peer, _) in self.leaving.extract_if(|_, at| *at == self.ticks) {
             let _ = self.swarm.disconnect_peer_id(peer);

@@ -260,7 +260,13 @@ fn a_command_to_the_network_shows_no_address_no_key_and_no_frame() {
         kind: QueueKind::Drop { closes_at: NOW, bundle: ByteBuf::from(WORDS) },
     };
     let owned = || OwnedQueue { receive: QUEUE, key: key() };
-    let deposit = SealedDeposit { send: QUEUE, key: key(), ttl_seconds: 1, body: WORDS.into() };
+    let deposit = SealedDeposit {
+        send: QUEUE,
+        key: key(),
+        ttl_seconds: 1,
+        reserved: false,
+        body: WORDS.into(),
+    };
     let frames = EnvelopeRequest::Deliver { frames: vec![ByteBuf::from(WORDS)] };
     let join = InviteRequest::Join { invite: INVITE, request: ByteBuf::from(WORDS) };
     let renew = RegisterRequest::Renew { credential: words() };

@@ -102,7 +102,7 @@ pub fn on_net_event(ctx: &mut Ctx<'_>, event: NetEvent) -> Result<(), StoreError
         NetEvent::EnvelopeDone { ticket, result } => on_envelope_done(ctx, ticket, result),
         NetEvent::DepositDone { ticket, result } => match ctx.state.answer(ticket) {
             Some(Answer::Deposit(account, relay, orders)) => {
-                outbox::on_deposited(ctx, account, relay, &orders, result)
+                outbox::on_deposited(ctx, account, relay, (&orders.0, orders.1), result)
             }
             Some(Answer::DropJoin(account)) => scan::on_drop_join(ctx, account, result),
             _ => Ok(()),

@@ -6,7 +6,9 @@
 //!    or once the contact is known to be unreachable, frames are left at its relay. So are those
 //!    of a batch that stays unanswered for [`UNANSWERED`], or failed: a connection can be dead for
 //!    half a minute before anybody notices.
-//! 4. The recipient's signed receipt ends a parcel. A relay's custody ends a receipt's parcel
+//! 4. A full mailbox has room left for what is not a person's words: that goes there at once, the rest when the
+//!    contact signs for something that its relay held (it has fetched, so there is room again), or after a pause.
+//! 5. The recipient's signed receipt ends a parcel. A relay's custody ends a receipt's parcel
 //!    and quiets any other until the contact comes back, or the custody runs out.
 //!
 //! # Invariants
@@ -19,16 +21,15 @@
 //! nothing of sessions or sockets. Spec: `docs/protocol/wire.md` §8.
 
 mod flight;
+mod parcel;
 
 use std::collections::VecDeque;
 
-use serde::{Deserialize, Serialize};
-
 use self::flight::Flight;
+pub use self::parcel::{Action, Class, DepositEnd, Hopeless, Parcel, Waiting};
 use crate::Cx;
 use crate::ids::{EnvelopeId, MessageId};
 use crate::time::{DAY, HOUR, MINUTE, SECOND, Timestamp};
-use crate::wire::Wire;
 
 /// How long a frame waits for a connection before it is left at a relay as well.
 pub const HEDGE: u64 = 2 * SECOND;
@@ -48,8 +49,10 @@ pub const CUSTODY_GRACE: u64 = 5 * SECOND;
 pub const CUSTODY_MARGIN: u64 = 12 * HOUR;
 /// How long a message is tried before it is given up.
 pub const LIFE: u64 = 30 * DAY;
-/// Keeping time asked of a relay, seconds.
+/// Keeping time asked of a relay for what a person says, seconds.
 pub const TTL_SECONDS: u32 = 14 * 24 * 3600;
+/// Keeping time asked for what keeps two people in touch, seconds: as long as it is tried.
+pub const CONTROL_TTL_SECONDS: u32 = 30 * 24 * 3600;
 /// Most frames in one batch: enough to share a commit and a round trip, and few enough that one side
 /// works on the next while the other works on this.
 pub const MAX_BATCH: usize = 32;
@@ -60,75 +63,6 @@ pub const MAX_PARCELS: usize = 10_000;
 /// How often a frame may stay out of the receipts of a node that answered before it is held
 /// undeliverable.
 pub const MAX_REFUSALS: u32 = 40;
-
-/// What a frame carries, as far as its delivery is concerned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Class {
-    /// A message that a person sees ticks for.
-    Message(MessageId),
-    /// The handshake: must arrive, shown nowhere.
-    Control,
-    /// Receipts: a relay's custody is enough.
-    Receipt,
-    /// A contact card: a newer one makes it pointless.
-    Card,
-}
-
-/// A stored, sealed frame, without its bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Parcel {
-    /// Position in the lane; rises with every frame for this contact.
-    pub order: u64,
-    /// Hash of the frame.
-    pub envelope: EnvelopeId,
-    /// Bytes of the frame.
-    pub size: u32,
-    /// What it carries.
-    pub class: Class,
-    /// When it was sealed.
-    pub sealed_at: Timestamp,
-    /// A relay signed that it keeps it until then.
-    pub custody_until: Option<Timestamp>,
-}
-
-impl Wire for Parcel {
-    const LIMIT: usize = 128;
-}
-
-/// What the shell should do for a lane.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Ask for a connection.
-    Connect,
-    /// Send these straight.
-    Deliver(Vec<u64>),
-    /// Leave these at the contact's relay.
-    Deposit(Vec<u64>),
-}
-
-/// Why a parcel is given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hopeless {
-    /// Nobody took it within [`LIFE`].
-    TooOld,
-    /// The other node answered [`MAX_REFUSALS`] times without being able to open it.
-    NeverOpened,
-}
-
-/// Why what waits is still waiting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Waiting {
-    /// On its way now.
-    Sending,
-    /// A relay has it; the contact is away.
-    Custody,
-    /// The contact is away, and we know no relay of theirs.
-    NoMailbox,
-    /// The contact is away, and their relay does not answer or is full.
-    MailboxFailed,
-    /// The other node answered, but could not open it.
-    NotOpened,
-}
 
 /// The lane of one contact.
 #[derive(Clone, Debug)]
@@ -145,6 +79,10 @@ pub struct Lane {
     direct_after: Timestamp,
     mailbox_failures: u32,
     mailbox_after: Timestamp,
+    /// The mailbox took no more when it was tried last.
+    full: bool,
+    /// Its reserved room is not tried before.
+    reserve_after: Timestamp,
 }
 
 #[derive(Clone, Debug)]
@@ -178,6 +116,8 @@ impl Lane {
             direct_after: Timestamp(0),
             mailbox_failures: 0,
             mailbox_after: Timestamp(0),
+            full: false,
+            reserve_after: Timestamp(0),
         }
     }
 
@@ -213,8 +153,7 @@ impl Lane {
     /// The contact gave (or took back) a right to deposit.
     pub fn set_mailbox(&mut self, has_mailbox: bool) {
         if has_mailbox && !self.has_mailbox {
-            self.mailbox_failures = 0;
-            self.mailbox_after = Timestamp(0);
+            self.room_again();
         }
         self.has_mailbox = has_mailbox;
     }
@@ -248,7 +187,15 @@ impl Lane {
     pub fn try_now(&mut self) {
         self.unreachable_since = None;
         self.mailbox_after = Timestamp(0);
+        self.reserve_after = Timestamp(0);
         self.try_straight();
+    }
+
+    fn room_again(&mut self) {
+        self.full = false;
+        self.mailbox_failures = 0;
+        self.mailbox_after = Timestamp(0);
+        self.reserve_after = Timestamp(0);
     }
 
     fn try_straight(&mut self) {
@@ -264,7 +211,12 @@ impl Lane {
 
     /// The recipient signed for these, over whatever path. Returns the parcels that are done.
     pub fn on_delivered(&mut self, envelopes: &[EnvelopeId]) -> Vec<Parcel> {
-        self.remove(|parcel| envelopes.contains(&parcel.envelope))
+        let done = self.remove(|parcel| envelopes.contains(&parcel.envelope));
+        if self.full && done.iter().any(|parcel| parcel.custody_until.is_some()) {
+            // It was fetched from there.
+            self.room_again();
+        }
+        done
     }
 
     /// A direct batch was answered: those of `sent` that were signed for are gone already (the
@@ -303,15 +255,24 @@ impl Lane {
         Some((parcel, done))
     }
 
-    /// A deposit ended. `taken` says whether the relay took any of it.
-    pub fn on_deposit_ended(&mut self, sent: &[u64], taken: bool, cx: &mut Cx<'_>) {
+    /// A deposit ended.
+    pub fn on_deposit_ended(&mut self, sent: &[u64], end: DepositEnd, cx: &mut Cx<'_>) {
         Flight::land(&mut self.depositing, sent);
-        if taken {
-            self.mailbox_failures = 0;
-            self.mailbox_after = Timestamp(0);
-        } else {
-            self.mailbox_failures += 1;
-            self.mailbox_after = cx.now.plus(backoff(self.mailbox_failures, cx));
+        match end {
+            DepositEnd::Taken => self.room_again(),
+            DepositEnd::Full | DepositEnd::Failed => {
+                self.full = end == DepositEnd::Full;
+                self.mailbox_failures += 1;
+                self.mailbox_after = cx.now.plus(backoff(self.mailbox_failures, cx));
+            }
+        }
+    }
+
+    /// A deposit into reserved room ended: of the ordinary room it says nothing.
+    pub fn on_reserved_ended(&mut self, sent: &[u64], end: DepositEnd, cx: &mut Cx<'_>) {
+        Flight::land(&mut self.depositing, sent);
+        if end != DepositEnd::Taken {
+            self.reserve_after = cx.now.plus(backoff(self.mailbox_failures, cx));
         }
     }
 
@@ -376,13 +337,23 @@ impl Lane {
     }
 
     fn next_deposit(&mut self, now: Timestamp) -> Option<Action> {
-        let free = self.has_mailbox && self.depositing.is_none() && now >= self.mailbox_after;
+        let free = self.has_mailbox && self.depositing.is_none();
         if !free || !self.hedge_over(now) {
             return None;
         }
-        let batch = self.batch(|tracked| needs_custody(tracked, now));
+        let reserved = match (now >= self.mailbox_after, self.full && now >= self.reserve_after) {
+            (true, _) => false,
+            (false, true) => true,
+            (false, false) => return None,
+        };
+        let batch = self.batch(|tracked| {
+            needs_custody(tracked, now) && (!reserved || tracked.parcel.class.is_control())
+        });
         self.depositing = Flight::of(&batch, now);
-        self.depositing.map(|_| Action::Deposit(batch))
+        self.depositing.map(|_| match reserved {
+            true => Action::DepositReserved(batch),
+            false => Action::Deposit(batch),
+        })
     }
 
     /// When [`next_action`](Self::next_action) should be asked again without any other event.
@@ -406,6 +377,7 @@ impl Lane {
         }
         if self.has_mailbox && self.depositing.is_none() {
             deadlines.push(self.mailbox_after);
+            deadlines.extend(self.full.then_some(self.reserve_after));
             let ends = self.parcels.iter().filter_map(|tracked| tracked.parcel.custody_until);
             deadlines.extend(ends.map(|until| until.minus(CUSTODY_MARGIN)));
         }
@@ -422,6 +394,7 @@ impl Lane {
             _ if self.delivering.is_some() || self.depositing.is_some() => Waiting::Sending,
             _ if self.connected && self.direct_failures == 0 => Waiting::Sending,
             _ if !self.has_mailbox => Waiting::NoMailbox,
+            _ if self.full => Waiting::MailboxFull,
             _ if self.mailbox_failures > 0 => Waiting::MailboxFailed,
             _ => Waiting::Sending,
         };

@@ -12,6 +12,8 @@ mod erasing;
 mod failing;
 #[path = "scenarios/hostile.rs"]
 mod hostile;
+#[path = "scenarios/mailboxes.rs"]
+mod mailboxes;
 #[path = "scenarios/meeting.rs"]
 mod meeting;
 #[path = "scenarios/migrations.rs"]

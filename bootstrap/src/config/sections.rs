@@ -381,6 +381,10 @@ pub struct Mailbox {
     pub contact_items: u32,
     /// Waiting bytes of a contact's queue.
     pub contact_bytes: u64,
+    /// Items beyond those for which a contact's queue has room for control messages.
+    pub reserved_items: u32,
+    /// And their bytes.
+    pub reserved_bytes: u64,
     /// Waiting items of an account.
     pub account_items: u32,
     /// Waiting bytes of an account.
@@ -399,6 +403,8 @@ impl Default for Mailbox {
         Self {
             contact_items: limits.contact_items,
             contact_bytes: limits.contact_bytes,
+            reserved_items: limits.reserved_items,
+            reserved_bytes: limits.reserved_bytes,
             account_items: limits.account_items,
             account_bytes: limits.account_bytes,
             account_queues: limits.account_queues,
@@ -413,6 +419,8 @@ impl Mailbox {
         Limits {
             contact_items: self.contact_items,
             contact_bytes: self.contact_bytes,
+            reserved_items: self.reserved_items,
+            reserved_bytes: self.reserved_bytes,
             account_items: self.account_items,
             account_bytes: self.account_bytes,
             account_queues: self.account_queues,
@@ -443,6 +451,8 @@ pub struct Postgres {
     /// A PEM file with the certificate of the authority that signed the server's. The connection is encrypted then,
     /// which one to another machine has to be.
     pub ca_file: Option<PathBuf>,
+    /// Over how many seconds a process that is stopped sends its people to the others.
+    pub drain_seconds: u64,
 }
 
 impl Default for Postgres {
@@ -455,6 +465,7 @@ impl Default for Postgres {
             database: "kith".into(),
             service_file: None,
             ca_file: None,
+            drain_seconds: 20,
         }
     }
 }

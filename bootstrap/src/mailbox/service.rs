@@ -377,8 +377,8 @@ impl<S: MailboxStore> Service<S> {
             return Ok(Err(DepositRefusal::Full));
         }
         let usage = self.store.usage(queue.account)?;
-        let Deposit { send, ttl_seconds, body, proof: _ } = deposit;
-        let offer = Offer { envelope, body, ttl_seconds };
+        let Deposit { send, ttl_seconds, reserved, body, proof: _ } = deposit;
+        let offer = Offer { envelope, body, ttl_seconds, reserved };
         match machine::deposit(&queue, usage, seen, offer, &self.limits(), now) {
             Err(refusal) => Ok(Err(refusal)),
             Ok(taken) => {

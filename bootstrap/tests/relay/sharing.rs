@@ -235,3 +235,51 @@ async fn a_file_that_one_relay_took_comes_from_the_other_until_its_owner_leaves(
     crate::admin::told(&other, &["erase", &ada.account(), "--yes"]).await;
     assert!(get().await == BlobResponse::Refused(BlobRefusal::Missing));
 }
+
+/// Waits until a process knows of two.
+async fn both_are_known(at: &Bench) {
+    let asker = Client::throwaway(&at.tcp()).await;
+    let both = at.relay.addresses.len() * 2;
+    loop {
+        let info = asker.register(RegisterRequest::Info).await;
+        let RegisterResponse::Info { addresses, .. } = info else { panic!("{info:?}") };
+        if addresses.len() == both {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_is_stopped_sends_people_to_the_other_one_after_the_other() {
+    let database = Postgres { drain_seconds: 3, ..database().await };
+    let one = Bench::with(|config| share(config, &database)).await;
+    // Alone, it has nowhere to send anybody.
+    one.relay.drain().await;
+    let other = Bench::with(|config| share(config, &database)).await;
+    both_are_known(&one).await;
+    let member = one.member(1).await;
+    let at = one.tcp();
+    let connected = [(); 9].map(|()| Client::throwaway(&at));
+    let connected = futures::future::join_all(connected).await;
+    let gone = connected.iter().map(Client::closed);
+    let mut gone: futures::stream::FuturesUnordered<_> = gone.collect();
+    let newcomer = async {
+        futures::StreamExt::next(&mut gone).await.unwrap();
+        assert!(gone.len() > 4, "most of them are still there");
+        assert!(
+            Client::try_connect(libp2p::identity::Keypair::generate_ed25519(), &one.tcp())
+                .await
+                .is_err()
+        );
+        assert_eq!(Member::connect(1, &other.tcp()).await.standing().await, Told::Admitted);
+        gone.len()
+    };
+    let ((), left) = tokio::join!(one.relay.drain(), newcomer);
+    assert!(left > 0, "some had not gone when the newcomer was sent away");
+    for client in &connected {
+        client.closed().await;
+    }
+    member.client.closed().await;
+    one.relay.shutdown().await.unwrap();
+}

@@ -30,8 +30,8 @@ pub enum Answer {
     Envelope(AccountId, Vec<u64>),
     /// Presence: nobody waits for it.
     Ephemeral,
-    /// Frames that were left at a contact's relay, by their orders.
-    Deposit(AccountId, RelayId, Vec<u64>),
+    /// Frames that were left at a contact's relay, by their orders, and whether in reserved room.
+    Deposit(AccountId, RelayId, (Vec<u64>, bool)),
     /// A bundle asked of the inviter's node.
     DirectBundle(AccountId),
     /// A bundle asked of the inviter's relay.

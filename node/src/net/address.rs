@@ -157,12 +157,22 @@ pub fn is_local(address: &Address) -> bool {
 }
 
 /// Whether an address that a relay gives for itself may be taken: one that this node dials, and that does not lead
-/// into a nearer network than those at which the relay is known.
+/// into a nearer network than those at which the relay is known. Where a name leads is not looked at: it counts as public
+/// where it is told, and as private where it is known.
 #[must_use]
 pub fn leads_no_nearer(told: &Address, known: &[Address]) -> bool {
-    let reach_of = |address| open(address).map(|(_, address)| reach(&address));
-    let nearest = known.iter().filter_map(reach_of).min();
-    reach_of(told).is_some_and(|told| nearest.is_none_or(|nearest| nearest <= told))
+    let opened = |address| open(address).map(|(_, address)| address);
+    let nearest = known.iter().filter_map(opened).map(|known| match is_name(&known) {
+        true => Reach::Private,
+        false => reach(&known),
+    });
+    let nearest = nearest.min();
+    opened(told).is_some_and(|told| nearest.is_none_or(|nearest| nearest <= reach(&told)))
+}
+
+fn is_name(address: &Multiaddr) -> bool {
+    use Protocol::{Dns, Dns4, Dns6, Dnsaddr};
+    matches!(address.iter().next(), Some(Dns(_) | Dns4(_) | Dns6(_) | Dnsaddr(_)))
 }
 
 /// Which way a connection to this address goes, before anything is known of hole punching.

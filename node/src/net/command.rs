@@ -44,16 +44,19 @@ pub struct SealedDeposit {
     pub key: Secret<32>,
     /// How long to keep it, seconds.
     pub ttl_seconds: u32,
+    /// A control message, into the room that is kept for those.
+    pub reserved: bool,
     /// The frame.
     pub body: Vec<u8>,
 }
 
 impl std::fmt::Debug for SealedDeposit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { send, key: _, ttl_seconds, body } = self;
+        let Self { send, key: _, ttl_seconds, reserved, body } = self;
         f.debug_struct("SealedDeposit")
             .field("send", send)
             .field("ttl_seconds", ttl_seconds)
+            .field("reserved", reserved)
             .field("bytes", &body.len())
             .finish_non_exhaustive()
     }

@@ -26,7 +26,7 @@ use rand::Rng;
 use super::address::{Reach, reach};
 use super::backoff::Backoff;
 
-/// Most contacts dialled at the same time: with three routes each, below the connection limits.
+/// Most contacts dialled at the same time: with three routes each under way, below the connection limits.
 pub(super) const MAX_TRYING: usize = 10;
 /// The pause after a first failure is at most this long.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_secs(1);

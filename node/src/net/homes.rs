@@ -220,15 +220,15 @@ impl Homes {
         }
     }
 
-    /// The last connection ended.
+    /// The last connection ended: whether it had lasted, as one to a healthy relay does.
     pub(super) fn disconnected<R: Rng + ?Sized>(
         &mut self,
         relay: RelayId,
         now: Instant,
         rng: &mut R,
-    ) {
+    ) -> bool {
         let Some(home) = self.homes.get_mut(&relay) else {
-            return;
+            return false;
         };
         let stable = home.up_since.take().is_some_and(|since| now.duration_since(since) >= STABLE);
         if stable {
@@ -241,6 +241,7 @@ impl Homes {
         if home.leaving {
             self.leave(relay);
         }
+        stable
     }
 
     /// What is due.

@@ -64,7 +64,11 @@ impl Processes {
                 }
             }
             None if told.is_nowhere() => return,
-            None => told.all.insert(0, used),
+            None => {
+                told.all.insert(0, used);
+                // Of these none was tried.
+                self.tried = 0;
+            }
         }
         told.tried = self.tried;
         *self = told;

@@ -274,10 +274,8 @@ impl ThrowawayLane {
             Event::Message { peer, message: Message::Request { request, channel, .. }, .. } => {
                 self.on_push(&peer, request, channel);
             }
-            Event::Message {
-                peer, message: Message::Response { request_id, response }, ..
-            } => {
-                self.on_response(&peer, request_id, response, now);
+            Event::Message { message: Message::Response { request_id, response }, .. } => {
+                self.on_response(request_id, response, now);
             }
             Event::OutboundFailure { request_id, error, .. } => {
                 if let Some(sent) = self.pending.done(request_id) {
@@ -321,25 +319,20 @@ impl ThrowawayLane {
         }
     }
 
-    fn on_response(
-        &mut self,
-        from: &PeerId,
-        id: OutboundRequestId,
-        response: MailboxResponse,
-        now: Instant,
-    ) {
+    fn on_response(&mut self, id: OutboundRequestId, response: MailboxResponse, now: Instant) {
         if let Some(sent) = self.pending.done(id) {
-            self.answered(from, sent, response, now);
+            self.answered(sent, response, now);
         }
     }
 
-    fn answered(&mut self, from: &PeerId, sent: Sent, response: MailboxResponse, now: Instant) {
+    fn answered(&mut self, sent: Sent, response: MailboxResponse, now: Instant) {
         match (sent, response) {
-            (Sent::Hello(relay), MailboxResponse::Hello { nonce, process: vouched, .. })
-                if peer::key_of(from)
-                    .is_some_and(|process| proof::process_holds(&vouched, relay, &process)) =>
+            (Sent::Hello(relay, process), MailboxResponse::Hello { nonce, process: word, .. })
+                if peer::key_of(&process)
+                    .is_some_and(|key| proof::process_holds(&word, relay, &key)) =>
             {
-                if let Some(known) = self.relays.get_mut(&relay) {
+                let known = self.relays.get_mut(&relay);
+                if let Some(known) = known.filter(|known| known.peer() == process) {
                     known.processes.answered();
                     known.link.greeted(nonce);
                 }
@@ -376,12 +369,7 @@ impl ThrowawayLane {
 
     fn failed(&mut self, sent: Sent, why: NetFailure, now: Instant) {
         match sent {
-            Sent::Hello(relay) => {
-                // Without a nonce of the relay's own the connection is of no use; the next one comes after a pause.
-                if let Some(peer) = self.relays.get(&relay).map(Relay::peer) {
-                    let _ = self.swarm.disconnect_peer_id(peer);
-                }
-            }
+            Sent::Hello(relay, process) => self.not_greeted(relay, &process, now),
             Sent::Attach(relay, queues) => {
                 let pause = match why {
                     NetFailure::Refused(MailboxRefusal::Busy { retry_ms }) => {

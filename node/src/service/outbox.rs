@@ -5,7 +5,7 @@ use protocol::chat::{Custody, Failure as GivenUp};
 use protocol::ids::{AccountId, EnvelopeId, MessageId, RelayId};
 use protocol::mailbox::proof::custody_holds;
 use protocol::mailbox::wire::{CustodyReceipt, DepositRefusal};
-use protocol::outbox::{Action, CUSTODY_MARGIN, Class, Hopeless, Parcel, TTL_SECONDS};
+use protocol::outbox::{Action, CUSTODY_MARGIN, Class, DepositEnd, Hopeless, Parcel, TTL_SECONDS};
 use protocol::wire::Wire;
 use protocol::wire::envelope::{EnvelopeRequest, EnvelopeResponse};
 use serde::{Deserialize, Serialize};
@@ -59,7 +59,8 @@ pub fn pump(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
         match action {
             Action::Connect => ctx.net(NetCommand::Connect(account)),
             Action::Deliver(orders) => deliver(ctx, account, orders)?,
-            Action::Deposit(orders) => deposit(ctx, account, orders)?,
+            Action::Deposit(orders) => deposit(ctx, account, orders, false)?,
+            Action::DepositReserved(orders) => deposit(ctx, account, orders, true)?,
         }
     }
     Ok(())
@@ -96,12 +97,18 @@ pub(super) fn on_deposited(
     ctx: &mut Ctx<'_>,
     account: AccountId,
     relay: RelayId,
-    orders: &[u64],
+    (orders, reserved): (&[u64], bool),
     result: Result<Vec<Result<CustodyReceipt, DepositRefusal>>, NetFailure>,
 ) -> Result<(), StoreError> {
-    let mut taken = false;
+    let (mut taken, mut full) = (false, false);
     for (order, result) in orders.iter().zip(result.unwrap_or_default()) {
-        let Ok(receipt) = result else { continue };
+        let receipt = match result {
+            Ok(receipt) => receipt,
+            Err(refusal) => {
+                full |= refusal == DepositRefusal::Full;
+                continue;
+            }
+        };
         if custody_holds(&receipt, relay) {
             // A relay repeats its receipt for what was fetched from it long ago: one that is
             // about to run out quiets nothing, and must not be asked for at once.
@@ -109,10 +116,12 @@ pub(super) fn on_deposited(
             taken |= on_custody(ctx, account, *order, &receipt)? && lasts;
         }
     }
-    let now = ctx.now;
-    if let Some(lane) = ctx.state.lanes.get_mut(&account) {
-        lane.on_deposit_ended(orders, taken, &mut protocol::Cx { now, rng: ctx.rng });
-    }
+    let end = match (taken, full) {
+        (true, _) => DepositEnd::Taken,
+        (false, true) => DepositEnd::Full,
+        (false, false) => DepositEnd::Failed,
+    };
+    deposit_ended(ctx, account, (orders, reserved), end);
     if taken { Ok(()) } else { explain(ctx, account) }
 }
 
@@ -226,30 +235,56 @@ fn deliver(ctx: &mut Ctx<'_>, account: AccountId, orders: Vec<u64>) -> Result<()
     Ok(())
 }
 
-fn deposit(ctx: &mut Ctx<'_>, account: AccountId, orders: Vec<u64>) -> Result<(), StoreError> {
+fn deposit_ended(
+    ctx: &mut Ctx<'_>,
+    account: AccountId,
+    (orders, reserved): (&[u64], bool),
+    end: DepositEnd,
+) {
+    let mut cx = protocol::Cx { now: ctx.now, rng: ctx.rng };
+    if let Some(lane) = ctx.state.lanes.get_mut(&account) {
+        match reserved {
+            true => lane.on_reserved_ended(orders, end, &mut cx),
+            false => lane.on_deposit_ended(orders, end, &mut cx),
+        }
+    }
+}
+
+fn deposit(
+    ctx: &mut Ctx<'_>,
+    account: AccountId,
+    orders: Vec<u64>,
+    reserved: bool,
+) -> Result<(), StoreError> {
     let card = match contact::get(ctx, account)? {
         Some(record) => Some(record.card),
         None => request::card(ctx, account)?,
     };
     let Some(mailbox) = card.as_ref().and_then(|card| card.mailboxes.first()) else {
-        let now = ctx.now;
         if let Some(lane) = ctx.state.lanes.get_mut(&account) {
             lane.set_mailbox(false);
-            lane.on_deposit_ended(&orders, false, &mut protocol::Cx { now, rng: ctx.rng });
         }
+        deposit_ended(ctx, account, (&orders, reserved), DepositEnd::Failed);
         return Ok(());
     };
+    let class = |order: &u64| {
+        let lane = ctx.state.lanes.get(&account)?;
+        lane.parcels().find(|parcel| parcel.order == *order).map(|parcel| parcel.class)
+    };
+    let ttls = orders.iter().map(|order| class(order).map_or(TTL_SECONDS, Class::ttl_seconds));
     let deposits = frames(ctx, account, &orders)?
         .into_iter()
-        .map(|body| SealedDeposit {
+        .zip(ttls)
+        .map(|(body, ttl_seconds)| SealedDeposit {
             send: mailbox.send,
             key: Secret::from_bytes(mailbox.key.into_array()),
-            ttl_seconds: TTL_SECONDS,
+            ttl_seconds,
+            reserved,
             body,
         })
         .collect();
     let relay = contact::told_home(ctx, &mailbox.home)?;
-    let answer = Answer::Deposit(account, relay.relay, orders);
+    let answer = Answer::Deposit(account, relay.relay, (orders, reserved));
     ctx.ask(answer, |ticket| NetCommand::Deposit { ticket, relay, deposits });
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Mailbox queues that this node owns: one per contact, and a drop per invite.
 //!
 //! ```text
-//! Opening ──▶ Open ──another relay took over──▶ Left ──collected──▶ Closing ──▶ (forgotten)
+//! Opening ──▶ Open ──another took its place───▶ Left ──collected──▶ Closing ──▶ (forgotten)
 //!    │          │                                                      ▲
 //!    └──────────┴──────────── contact removed, invite over ────────────┘
 //! ```
@@ -19,6 +19,7 @@
 
 mod items;
 mod leaving;
+mod rotation;
 
 use crypto::{Secret, SigningKey};
 use protocol::contact::{DepositCapability, RelayHome};
@@ -33,6 +34,7 @@ use zeroize::Zeroize;
 pub(super) use items::on_items;
 pub use leaving::close;
 pub(super) use leaving::{drain, leave_all, on_closed};
+pub(super) use rotation::rotate;
 
 use super::registration;
 use crate::engine::{Answer, Ctx};

@@ -200,6 +200,7 @@ pub(super) fn on_direct_join(
                 send: QueueId(keys.rid),
                 key: keys.drop_key.seed(),
                 ttl_seconds: DROP_TTL_SECONDS,
+                reserved: false,
                 body: body.into_vec(),
             };
             ctx.ask(Answer::DropJoin(account), |ticket| NetCommand::Deposit {

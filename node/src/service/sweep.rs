@@ -28,6 +28,7 @@ pub(super) fn on_time(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
     request::expire(ctx)?;
     outbox::expire(ctx)?;
     queue::drain(ctx)?;
+    queue::rotate(ctx)?;
     chat::ask_for_gaps(ctx)?;
     rekey::forget_over(ctx)?;
     prune_journal(ctx)?;

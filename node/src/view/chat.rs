@@ -271,6 +271,13 @@ fn queued(ctx: &Ctx<'_>, waiting: Waiting, name: &str, them: AccountId) -> (WhyC
                  take it. Kith keeps trying; leave this computer on."
             ),
         ),
+        Waiting::MailboxFull => (
+            WhyCode::MailboxFull,
+            format!(
+                "{name} has been away for so long that their mailbox is full. This goes out as soon as \
+                 they are back; leave this computer on."
+            ),
+        ),
         Waiting::NoMailbox => {
             let registered = registration::home(ctx).ok().flatten().is_some();
             let code = if registered { WhyCode::NoRelay } else { WhyCode::NotRegistered };

@@ -352,6 +352,7 @@ impl Queue {
             send: self.send,
             key: self.deposit.duplicate(),
             ttl_seconds: 3_600,
+            reserved: false,
             body: body.to_vec(),
         }
     }

@@ -16,6 +16,9 @@ pub const MAX_SEEN: u64 = 4_096;
 /// to fetch.
 pub const DROP_LINGERS: u64 = 30 * DAY;
 
+/// One part in this many of what an account's queues may hold together is kept besides, for control messages.
+pub const RESERVED_SHARE: u32 = 8;
+
 /// The numbers of a relay's mailbox, all changeable by its operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -23,6 +26,10 @@ pub struct Limits {
     pub contact_items: u32,
     /// Most waiting bytes of a contact's queue.
     pub contact_bytes: u64,
+    /// Items beyond those for which a contact's queue has room for control messages.
+    pub reserved_items: u32,
+    /// And their bytes.
+    pub reserved_bytes: u64,
     /// Most waiting items of an invite's drop.
     pub drop_items: u32,
     /// Most waiting bytes of an invite's drop.
@@ -46,6 +53,8 @@ impl Default for Limits {
         Self {
             contact_items: 128,
             contact_bytes: 4 * 1024 * 1024,
+            reserved_items: 16,
+            reserved_bytes: 256 * 1024,
             drop_items: 8,
             drop_bytes: 64 * 1024,
             drop_body: 8 * 1024,
@@ -67,6 +76,23 @@ impl Limits {
             seconds => u64::from(seconds).saturating_mul(SECOND),
         };
         wanted.min(self.max_ttl)
+    }
+
+    /// With room for one control message more when that is asked for: a full mailbox must not keep two people from
+    /// renewing their keys, or from telling each other where they are.
+    fn with_reserve(self, reserved: bool) -> Self {
+        if !reserved {
+            return self;
+        }
+        Self {
+            contact_items: self.contact_items.saturating_add(self.reserved_items),
+            contact_bytes: self.contact_bytes.saturating_add(self.reserved_bytes),
+            account_items: self.account_items.saturating_add(self.account_items / RESERVED_SHARE),
+            account_bytes: self
+                .account_bytes
+                .saturating_add(self.account_bytes / u64::from(RESERVED_SHARE)),
+            ..self
+        }
     }
 
     fn of(&self, kind: Kind) -> (u32, u64, usize) {
@@ -166,6 +192,8 @@ pub struct Offer {
     pub body: ByteBuf,
     /// Wanted keeping time, seconds; 0 for the default.
     pub ttl_seconds: u32,
+    /// Asks for reserved room; a drop has none.
+    pub reserved: bool,
 }
 
 /// The outcome of [`deposit`]: what the receipt says, and what is to be stored before it is
@@ -202,8 +230,9 @@ pub fn deposit(
     if !takes_deposits(queue, now) {
         return Err(DepositRefusal::Denied);
     }
+    let Offer { envelope, body, ttl_seconds, reserved } = offer;
+    let limits = limits.with_reserve(reserved && queue.kind == Kind::Contact);
     let (most_items, most_bytes, longest) = limits.of(queue.kind);
-    let Offer { envelope, body, ttl_seconds } = offer;
     if body.is_empty() || body.len() > longest {
         return Err(DepositRefusal::TooLarge);
     }

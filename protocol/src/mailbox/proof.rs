@@ -33,7 +33,7 @@ pub fn claim_holds(claim: &OwnerClaim, owner_key: &[u8; 32], binding: Binding<'_
     holds(owner_key, Purpose::MailboxOwner, &fields, &claim.proof)
 }
 
-/// Makes a deposit.
+/// Makes a deposit, into ordinary room.
 #[must_use]
 pub fn deposit(
     key: &SigningKey,
@@ -45,7 +45,7 @@ pub fn deposit(
     let hash = Sha256::digest(&body);
     let fields: [&[u8]; 4] = [&binding.relay.0, &send.0, binding.nonce, &hash];
     let proof = signed(key, Purpose::MailboxDeposit, &fields);
-    Deposit { send, ttl_seconds, body: body.into(), proof }
+    Deposit { send, ttl_seconds, reserved: false, body: body.into(), proof }
 }
 
 /// Whether a holder of `deposit_key` made this deposit here.

@@ -75,6 +75,8 @@ pub struct Deposit {
     pub send: QueueId,
     /// How long the relay should keep it, seconds; clamped to the relay's maximum.
     pub ttl_seconds: u32,
+    /// Asks for the room that is kept for control messages, of a queue that has no other left.
+    pub reserved: bool,
     /// At most [`MAX_BODY`] bytes.
     pub body: ByteBuf,
     /// By the deposit key, purpose `mailbox deposit`, over relay, `send`, nonce, SHA-256(body).
@@ -349,10 +351,11 @@ impl std::fmt::Debug for QueueSpec {
 
 impl std::fmt::Debug for Deposit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { send, ttl_seconds, body, proof: _ } = self;
+        let Self { send, ttl_seconds, reserved, body, proof: _ } = self;
         f.debug_struct("Deposit")
             .field("send", send)
             .field("ttl_seconds", ttl_seconds)
+            .field("reserved", reserved)
             .field("bytes", &body.len())
             .finish_non_exhaustive()
     }

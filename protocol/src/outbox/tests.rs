@@ -55,7 +55,7 @@ fn an_unreachable_contact_is_not_dialled_again_for_every_frame() {
     lane.on_unreachable(NOW);
     assert_eq!(lane.next_action(NOW), Some(Action::Deposit(vec![1])));
     lane.on_custody(1, NOW.plus(DAY));
-    at(NOW, |cx| lane.on_deposit_ended(&ORDERS, true, cx));
+    at(NOW, |cx| lane.on_deposit_ended(&ORDERS, DepositEnd::Taken, cx));
     lane.push(parcel(2));
     assert_eq!(lane.next_action(NOW.plus(1)), Some(Action::Deposit(vec![2])));
 }
@@ -68,7 +68,7 @@ fn custody_quiets_a_message_until_the_contact_is_back_and_ends_a_receipt() {
     assert_eq!(lane.next_action(NOW), Some(Action::Deposit(vec![1, 2])));
     assert!(lane.on_custody(1, NOW.plus(14 * DAY)).is_some_and(|(_, done)| !done));
     assert!(lane.on_custody(2, NOW.plus(14 * DAY)).is_some_and(|(_, done)| done));
-    at(NOW, |cx| lane.on_deposit_ended(&ORDERS, true, cx));
+    at(NOW, |cx| lane.on_deposit_ended(&ORDERS, DepositEnd::Taken, cx));
     assert_eq!(lane.next_action(NOW), None);
     assert_eq!(lane.why(1, NOW).0, Waiting::Custody);
 
@@ -85,7 +85,7 @@ fn a_custody_about_to_run_out_is_renewed() {
     lane.on_unreachable(NOW);
     lane.next_action(NOW);
     lane.on_custody(1, NOW.plus(14 * DAY));
-    at(NOW, |cx| lane.on_deposit_ended(&ORDERS, true, cx));
+    at(NOW, |cx| lane.on_deposit_ended(&ORDERS, DepositEnd::Taken, cx));
     let due = NOW.plus(14 * DAY).minus(CUSTODY_MARGIN);
     assert_eq!(lane.next_action(due), Some(Action::Connect));
     lane.on_unreachable(due);
@@ -158,7 +158,7 @@ fn trying_now_ends_every_wait() {
     lane.next_action(NOW);
     lane.on_unreachable(NOW);
     assert_eq!(lane.next_action(NOW), Some(Action::Deposit(vec![1])));
-    at(NOW, |cx| lane.on_deposit_ended(&ORDERS, false, cx));
+    at(NOW, |cx| lane.on_deposit_ended(&ORDERS, DepositEnd::Failed, cx));
     assert_eq!(lane.next_action(NOW), None, "waits");
     lane.try_now();
     assert_eq!(lane.next_action(NOW), Some(Action::Connect));
@@ -193,7 +193,7 @@ fn a_batch_that_stays_unanswered_is_left_at_the_relay_as_well() {
     assert_eq!(lane.next_action(later), Some(Action::Deposit(vec![1, 2])));
     assert_eq!(lane.next_action(later), None, "once");
     lane.on_custody(1, later.plus(14 * DAY));
-    at(later, |cx| lane.on_deposit_ended(&ORDERS, true, cx));
+    at(later, |cx| lane.on_deposit_ended(&ORDERS, DepositEnd::Taken, cx));
     assert_eq!(lane.next_action(later), Some(Action::Deposit(vec![2])));
     // The connection was only slow.
     lane.on_delivered(&[parcel(1).envelope, parcel(2).envelope]);
@@ -217,4 +217,65 @@ fn an_answer_to_an_earlier_batch_ends_no_later_one() {
     assert_eq!(lane.next_action(NOW), Some(Action::Deliver(vec![7])));
     at(NOW, |cx| lane.on_deliver_answered(&ORDERS, cx));
     assert_eq!(lane.next_action(NOW), None, "still under way");
+}
+
+/// A lane to somebody who is away, with a message and a card, whose mailbox was full just now.
+fn full() -> Lane {
+    let mut lane = lane(1..=1);
+    lane.push(Parcel { class: Class::Card, ..parcel(2) });
+    lane.next_action(NOW);
+    lane.on_unreachable(NOW);
+    assert_eq!(lane.next_action(NOW), Some(Action::Deposit(vec![1, 2])));
+    at(NOW, |cx| lane.on_deposit_ended(&ORDERS, DepositEnd::Full, cx));
+    lane
+}
+
+#[test]
+fn a_full_mailbox_gets_control_messages_at_once_and_the_rest_later() {
+    let mut lane = full();
+    assert_eq!(lane.why(1, NOW).0, Waiting::MailboxFull);
+    assert_eq!(lane.next_action(NOW), Some(Action::DepositReserved(vec![2])));
+    assert_eq!(lane.next_action(NOW), None, "one at a time");
+    lane.on_custody(2, NOW.plus(30 * DAY));
+    at(NOW, |cx| lane.on_reserved_ended(&[2], DepositEnd::Taken, cx));
+    assert_eq!(lane.next_action(NOW), None, "there is no room for words yet");
+    let later = lane.next_deadline(NOW).expect("it is tried again");
+    assert_eq!(lane.next_action(later), Some(Action::Deposit(vec![1])));
+}
+
+#[test]
+fn reserved_room_that_is_full_is_not_hammered() {
+    let mut lane = full();
+    assert_eq!(lane.next_action(NOW), Some(Action::DepositReserved(vec![2])));
+    at(NOW, |cx| lane.on_reserved_ended(&[2], DepositEnd::Full, cx));
+    assert_eq!(lane.next_action(NOW), None);
+    let later = lane.next_deadline(NOW).expect("it is tried again");
+    assert!(later > NOW && lane.next_action(later).is_some());
+}
+
+#[test]
+fn there_is_room_again_when_the_contact_signs_for_what_was_in_its_mailbox() {
+    let mut lane = full();
+    lane.push(Parcel { custody_until: Some(NOW.plus(DAY)), ..parcel(3) });
+    lane.push(parcel(4));
+    assert_eq!(lane.next_action(NOW), Some(Action::DepositReserved(vec![2])));
+    lane.on_custody(2, NOW.plus(30 * DAY));
+    at(NOW, |cx| lane.on_reserved_ended(&[2], DepositEnd::Taken, cx));
+    // What went another way says nothing of the mailbox.
+    lane.on_delivered(&[parcel(4).envelope]);
+    assert_eq!(lane.next_action(NOW), None);
+    lane.on_delivered(&[parcel(3).envelope]);
+    assert_eq!(lane.next_action(NOW), Some(Action::Deposit(vec![1])), "without a pause");
+}
+
+#[test]
+fn a_relay_that_does_not_answer_is_not_called_full() {
+    let mut lane = full();
+    assert_eq!(lane.next_action(NOW), Some(Action::DepositReserved(vec![2])));
+    lane.on_custody(2, NOW.plus(30 * DAY));
+    at(NOW, |cx| lane.on_reserved_ended(&[2], DepositEnd::Taken, cx));
+    let later = lane.next_deadline(NOW).expect("it is tried again");
+    assert_eq!(lane.next_action(later), Some(Action::Deposit(vec![1])));
+    at(later, |cx| lane.on_deposit_ended(&[1], DepositEnd::Failed, cx));
+    assert_eq!(lane.why(1, later).0, Waiting::MailboxFailed);
 }

@@ -27,6 +27,7 @@ pub(super) struct Parcel {
     pub(super) send: QueueId,
     pub(super) key: [u8; 32],
     pub(super) ttl_seconds: u32,
+    pub(super) reserved: bool,
     pub(super) body: Vec<u8>,
 }
 

@@ -282,7 +282,8 @@ impl Relay {
         let queue = queue.ok_or(DepositRefusal::Denied)?;
         let envelope = EnvelopeId::of(&parcel.body);
         let seen = self.store.seen.get(&(queue.receive, envelope)).copied();
-        let offer = Offer { envelope, body: parcel.body.into(), ttl_seconds: parcel.ttl_seconds };
+        let Parcel { ttl_seconds, reserved, body, .. } = parcel;
+        let offer = Offer { envelope, body: body.into(), ttl_seconds, reserved };
         let usage = self.store.usage(queue.account);
         let deposited = machine::deposit(&queue, usage, seen, offer, &self.limits, now)?;
         let seen = deposited.seen;

@@ -100,6 +100,7 @@ impl World {
                     send: deposit.send,
                     key: public(&deposit.key),
                     ttl_seconds: deposit.ttl_seconds,
+                    reserved: deposit.reserved,
                     body: deposit.body,
                 });
                 (relay, Ask::Deposit(parcels.collect()), Purpose::Deposit(ticket))

@@ -333,7 +333,7 @@ fn a_relay_that_lies_moves_no_tick() {
         });
         let result = Ok(receipts.collect());
         let mut asked = None;
-        ctx.ask(Answer::Deposit(to, relay, orders), |ticket| {
+        ctx.ask(Answer::Deposit(to, relay, (orders, false)), |ticket| {
             asked = Some(ticket);
             NetCommand::ForgetRelay(relay)
         });

@@ -20,6 +20,9 @@ use crate::net::protocols::exchange::{DIRECT_TIMEOUT, RELAYED_TIMEOUT};
 /// Most requests to one account that wait for a connection. More are answered busy.
 pub(crate) const MAX_QUEUED: usize = 32;
 
+/// Most processes of relays that are tried for one contact: it is at one of the first, unless those are lost.
+const MAX_PROCESSES: usize = 4;
+
 /// A request that waits for a connection.
 #[derive(Debug)]
 pub(super) enum Queued {
@@ -54,7 +57,9 @@ impl IdentityLane {
             Reach::Link | Reach::Nowhere => false,
             Reach::Private | Reach::Public => true,
         });
-        let relays = homes.iter().flat_map(|home| self.learn_told(home, &peer)).collect();
+        self.is_a_person(peer);
+        let relays = homes.iter().flat_map(|home| self.learn_told(home, &peer));
+        let relays = relays.take(MAX_PROCESSES).collect();
         self.dialer.know(account, told, relays);
         self.swarm.behaviour_mut().gate.admit_contact(peer);
         self.sweep_links();
@@ -69,6 +74,7 @@ impl IdentityLane {
             self.events.push(NetEvent::Disconnected(account));
         }
         if let Some(peer) = peer::of_account(account) {
+            self.is_a_person(peer);
             self.swarm.behaviour_mut().gate.expel_contact(peer);
         }
         self.sweep_links();

@@ -108,6 +108,13 @@ impl IdentityLane {
         usable
     }
 
+    /// This is a person's node, whatever another contact said: it is let in as that only, and out with the contact.
+    pub(super) fn is_a_person(&mut self, peer: PeerId) {
+        if !self.is_ours(&peer) && self.links.remove(&peer).is_some() {
+            self.swarm.behaviour_mut().gate.expel_relay(peer);
+        }
+    }
+
     /// Forgets relays that nobody uses any more.
     pub(super) fn sweep_links(&mut self) {
         let homes = &self.homes;

@@ -156,6 +156,7 @@ impl IdentityLane {
     }
 
     fn relay_connected(&mut self, relay: RelayId, process: PeerId, now: Instant) {
+        self.settle_pins();
         let jobs = self.ours.get_mut(&relay).map(|ours| std::mem::take(&mut ours.jobs));
         for job in jobs.into_iter().flatten() {
             self.send_job(&process, job, now);
@@ -175,6 +176,7 @@ impl IdentityLane {
         let jobs = jobs.into_iter().flatten();
         self.events.extend(jobs.map(|job| job.failed(NetFailure::Unreachable)));
         self.homes.dial_failed(relay, now, &mut self.rng);
+        self.settle_pins();
     }
 
     /// Connects to a process, unless that is under way.
@@ -298,17 +300,17 @@ impl IdentityLane {
         }
     }
 
-    /// The last connection to a process is gone. One that hung up before it said what it is, is of no use.
-    pub(super) fn process_disconnected(&mut self, peer: PeerId, identified: bool, now: Instant) {
+    /// The last connection to a process is gone. One that hangs up at once is of no use.
+    pub(super) fn process_disconnected(&mut self, peer: PeerId, now: Instant) {
         self.fail_circuits(&peer);
         for relay in self.served_by(&peer) {
+            let lasted = self.homes.disconnected(relay, now, &mut self.rng);
             if let Some(ours) = self.ours.get_mut(&relay) {
-                match identified {
+                match lasted {
                     true => ours.processes.lost(),
                     false => _ = ours.processes.next(),
                 }
             }
-            self.homes.disconnected(relay, now, &mut self.rng);
         }
         self.sweep_links();
     }

@@ -132,9 +132,13 @@ fn connect(lane: &mut IdentityLane, process: PeerId, number: usize) {
 }
 
 fn hang_up(lane: &mut IdentityLane, process: PeerId, number: usize) {
+    hang_up_at(lane, process, number, Instant::now());
+}
+
+fn hang_up_at(lane: &mut IdentityLane, process: PeerId, number: usize, now: Instant) {
     let closed = lane.connections.closed(&process, ConnectionId::new_unchecked(number));
-    let Closed::Last { identified } = closed else { panic!("{closed:?}") };
-    lane.process_disconnected(process, identified, Instant::now());
+    assert!(matches!(closed, Closed::Last { .. }));
+    lane.process_disconnected(process, now);
 }
 
 fn identify(lane: &mut IdentityLane, process: PeerId) {
@@ -156,10 +160,10 @@ async fn a_request_goes_to_a_process_that_is_connected_already_when_the_first_is
     // A contact's circuit goes over the other.
     connect(&mut lane, peers[1], 1);
     lane.process_dial_failed(peers[0], Instant::now());
-    assert!(lane.ours[&home.relay].jobs.is_empty() && !lane.events.is_waiting(), "it was sent");
-    lane.registrations.expired(Instant::now() + Duration::from_secs(600)).for_each(|outcome| {
-        assert!(matches!(outcome, Outcome::Done(Ticket(7), Err(_))));
-    });
+    assert!(lane.ours[&home.relay].jobs.is_empty() && !lane.events.is_waiting());
+    let later = Instant::now() + Duration::from_secs(600);
+    let sent: Vec<Outcome> = lane.registrations.expired(later).collect();
+    assert!(matches!(sent[..], [Outcome::Done(Ticket(7), Err(_))]), "it was sent");
 }
 
 #[tokio::test]
@@ -181,8 +185,13 @@ async fn a_process_that_hangs_up_before_it_says_what_it_is_is_left_for_the_next(
     connect(&mut lane, peers[1], 9);
     identify(&mut lane, peers[1]);
     assert_eq!(used(&lane, &home), peers[1]);
-    hang_up(&mut lane, peers[1], 9);
+    hang_up_at(&mut lane, peers[1], 9, Instant::now() + Duration::from_secs(61));
     assert_eq!(used(&lane, &home), peers[0]);
+    // One that says what it is and hangs up is of no use either.
+    connect(&mut lane, peers[0], 10);
+    identify(&mut lane, peers[0]);
+    hang_up(&mut lane, peers[0], 10);
+    assert_eq!(used(&lane, &home), peers[1]);
 }
 
 #[tokio::test]
@@ -199,6 +208,7 @@ async fn what_fails_for_a_contact_moves_no_home() {
     now += Duration::from_millis(1);
     lane.process_unreachable(peers[0], now);
     assert_eq!((used(&lane, &home), lane.homes.next_deadline()), (paused, resumes));
+    assert_eq!(lane.pinned, [paused].into(), "the one that is tried next is kept");
 }
 
 #[tokio::test]
@@ -227,5 +237,16 @@ async fn no_persons_node_is_taken_for_a_process_of_a_relay() {
         home.addresses.push(Address(at.with(Protocol::P2p(person)).to_vec().into()));
     }
     lane.know(eve, &[], &[home]);
-    assert_eq!(lane.links.keys().copied().collect::<BTreeSet<_>>(), peers.into_iter().collect());
+    let peers: BTreeSet<PeerId> = peers.into_iter().collect();
+    assert_eq!(lane.links.keys().copied().collect::<BTreeSet<_>>(), peers);
+    // Nor is one that was named before it was a person's.
+    let (dan, at_dan) = somebody();
+    let at: Multiaddr = "/ip4/9.9.9.9/tcp/1".parse().unwrap();
+    let named = Address(at.with(Protocol::P2p(at_dan)).to_vec().into());
+    let mut home = relay_of(&lane, 1).0;
+    home.addresses = vec![named];
+    lane.know(eve, &[], &[home]);
+    assert!(lane.links.contains_key(&at_dan));
+    lane.know(dan, &[], &[]);
+    assert!(!lane.links.contains_key(&at_dan));
 }

@@ -2,10 +2,12 @@
 
 use crypto::identity::SigningKey;
 use crypto::secret::Secret;
+use libp2p::PeerId;
 use protocol::ids::{EnvelopeId, QueueId, RelayId};
 use protocol::mailbox::proof::{self, Binding};
 use protocol::mailbox::wire::{
-    CustodyReceipt, DepositRefusal, Item, MAX_BATCH_BYTES, MAX_BODY, MAX_ITEMS, MailboxRequest,
+    CustodyReceipt, Deposit, DepositRefusal, Item, MAX_BATCH_BYTES, MAX_BODY, MAX_ITEMS,
+    MailboxRequest,
 };
 
 use crate::net::command::{OwnedQueue, SealedDeposit, Ticket};
@@ -33,7 +35,7 @@ impl Job {
 /// What a request under way is, and what its answer is compared with.
 #[derive(Debug)]
 pub(super) enum Sent {
-    Hello(RelayId),
+    Hello(RelayId, PeerId),
     Attach(RelayId, Vec<QueueId>),
     Deposit(Ticket, RelayId, Vec<(QueueId, EnvelopeId)>),
     Close(Ticket),
@@ -49,7 +51,8 @@ pub(super) fn signed(job: Job, binding: Binding<'_>) -> (MailboxRequest, Sent) {
                 .into_iter()
                 .map(|one| {
                     let key = SigningKey::from_seed(&one.key);
-                    proof::deposit(&key, one.send, one.body, one.ttl_seconds, binding)
+                    let made = proof::deposit(&key, one.send, one.body, one.ttl_seconds, binding);
+                    Deposit { reserved: one.reserved, ..made }
                 })
                 .collect();
             (MailboxRequest::Deposit { deposits }, Sent::Deposit(ticket, binding.relay, expected))

@@ -190,13 +190,15 @@ impl Link {
         std::mem::take(&mut self.jobs)
     }
 
-    /// The connection is gone, and with it every attachment.
-    pub(super) fn disconnected<R: Rng + ?Sized>(&mut self, now: Instant, rng: &mut R) {
-        if self.up_since.take().is_some_and(|since| now.duration_since(since) >= STABLE) {
+    /// The connection is gone, and with it every attachment: whether it had lasted, as one to a healthy relay does.
+    pub(super) fn disconnected<R: Rng + ?Sized>(&mut self, now: Instant, rng: &mut R) -> bool {
+        let stable = self.up_since.take().is_some_and(|since| now.duration_since(since) >= STABLE);
+        if stable {
             self.backoff.reset();
         }
         self.detach();
         self.state = State::Down { retry_at: self.backoff.failed(now, rng) };
+        stable
     }
 
     /// Nothing is wanted any more; what waited is handed back.

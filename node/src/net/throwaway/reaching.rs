@@ -97,25 +97,45 @@ impl ThrowawayLane {
     pub(super) fn connected(&mut self, relay: RelayId, now: Instant) {
         if let Some(known) = self.relays.get_mut(&relay).filter(|known| !known.link.is_up()) {
             known.link.connected(now);
-            self.send(relay, MailboxRequest::Hello, Sent::Hello(relay), now);
+            let hello = Sent::Hello(relay, known.peer());
+            self.send(relay, MailboxRequest::Hello, hello, now);
         }
     }
 
-    /// The last connection to a process is gone. One that hung up before it gave us a nonce is of no use: after a pause
-    /// the next one is tried, and after all of them what waited fails.
+    /// The last connection to a process is gone.
     pub(super) fn disconnected(&mut self, peer: &PeerId, now: Instant) {
-        for known in self.relays.values_mut() {
-            if !known.processes.is_current(peer) || !known.link.is_up() {
-                continue;
-            }
-            let was_ready = known.link.is_ready();
-            known.link.disconnected(now, &mut self.rng);
-            if was_ready {
-                known.processes.lost();
-            } else if !known.processes.next() {
-                let jobs = known.link.abandon().into_iter();
-                self.events.extend(jobs.map(|job| job.failed(NetFailure::Unreachable)));
-            }
+        for relay in self.served_by(peer) {
+            self.leave(relay, now);
+        }
+    }
+
+    /// The relay gave no nonce of its own. Under another name the same process may be what it is said to be: its
+    /// connection ends only if nobody else uses it.
+    pub(super) fn not_greeted(&mut self, relay: RelayId, process: &PeerId, now: Instant) {
+        if self.relays.get(&relay).is_none_or(|known| known.peer() != *process) {
+            // An answer to an earlier question.
+            return;
+        }
+        self.leave(relay, now);
+        let mut others = self.relays.values();
+        if !others.any(|known| known.peer() == *process && known.link.is_up()) {
+            let _ = self.swarm.disconnect_peer_id(*process);
+        }
+    }
+
+    /// Does without the connection to the process of a relay that is in use. One that gave no nonce, or hung up at once, is
+    /// of no use: after a pause the next one is tried, and after all of them what waited fails.
+    fn leave(&mut self, relay: RelayId, now: Instant) {
+        let Some(known) = self.relays.get_mut(&relay).filter(|known| known.link.is_up()) else {
+            return;
+        };
+        let was_ready = known.link.is_ready();
+        let lasted = known.link.disconnected(now, &mut self.rng);
+        if was_ready && lasted {
+            known.processes.lost();
+        } else if !known.processes.next() && !was_ready {
+            let jobs = known.link.abandon().into_iter();
+            self.events.extend(jobs.map(|job| job.failed(NetFailure::Unreachable)));
         }
     }
 

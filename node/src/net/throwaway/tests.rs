@@ -102,11 +102,13 @@ async fn a_nonce_of_a_process_for_which_its_relay_does_not_vouch_is_not_taken() 
     let of_another = proof::process(&relay, &peer::key_of(&key()).unwrap());
     let by_another = proof::process(&SigningKey::from_seed(&Secret::from_bytes([8; 32])), &own);
     for word in [of_another, by_another] {
-        lane.answered(&process, Sent::Hello(home.relay), hello(word), Instant::now());
+        lane.connected(home.relay, Instant::now());
+        lane.answered(Sent::Hello(home.relay, process), hello(word), Instant::now());
         assert!(!lane.relays[&home.relay].link.is_ready());
     }
     let word = proof::process(&relay, &own);
-    lane.answered(&process, Sent::Hello(home.relay), hello(word), Instant::now());
+    lane.connected(home.relay, Instant::now());
+    lane.answered(Sent::Hello(home.relay, process), hello(word), Instant::now());
     assert!(lane.relays[&home.relay].link.is_ready());
 }
 
@@ -161,4 +163,22 @@ async fn a_new_key_tries_processes_in_an_order_of_its_own() {
         assert_eq!(lane.pinned, [used(&lane, &home)].into());
     }
     assert!(firsts.len() > 1, "always the same first one would know the next key again");
+}
+
+#[tokio::test]
+async fn who_is_given_a_false_name_for_a_relay_does_not_lose_that_relay() {
+    let mut lane = lane();
+    let process = key();
+    let (home, false_name) = (named(process, &[process]), named(key(), &[process]));
+    for relay in [&home, &false_name] {
+        bundle(&mut lane, relay);
+        lane.connected(relay.relay, Instant::now());
+    }
+    let up = |lane: &ThrowawayLane, home: &RelayHome| lane.relays[&home.relay].link.is_up();
+    lane.failed(Sent::Hello(false_name.relay, process), NetFailure::Unexpected, Instant::now());
+    assert_eq!((up(&lane, &home), up(&lane, &false_name)), (true, false));
+    assert!(lane.relays[&home.relay].link.has_jobs());
+    // An answer that comes late says nothing of the process that is in use now.
+    lane.failed(Sent::Hello(home.relay, key()), NetFailure::TimedOut, Instant::now());
+    assert!(up(&lane, &home));
 }

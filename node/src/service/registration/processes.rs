@@ -52,7 +52,8 @@ fn with_news(known: &[Address], told: &[Address]) -> Option<Vec<Address>> {
             all.push(address.clone());
         }
     }
-    Some(all)
+    // When there is more than fits, the same is said again and again.
+    (all != known).then_some(all)
 }
 
 #[cfg(test)]
@@ -74,10 +75,12 @@ mod tests {
         let known = [vec![typed.clone()], numbered(0, 7)].concat();
         assert_eq!(with_news(&known, &known), None);
         assert_eq!(with_news(&known, &[]), None);
+        assert_eq!(with_news(&known, &known[3..5]), None, "of what is known, nothing is news");
         let expected = [vec![typed.clone()], numbered(100, 103), numbered(0, 4)].concat();
         assert_eq!(with_news(&known, &numbered(100, 103)), Some(expected));
         let flooded = with_news(&known, &numbered(100, 150)).unwrap();
         assert_eq!(flooded, [vec![typed], numbered(100, 107)].concat());
+        assert_eq!(with_news(&flooded, &numbered(100, 150)), None, "once");
     }
 
     #[test]
@@ -91,6 +94,10 @@ mod tests {
         assert_eq!(with_news(&private, &here), None);
         assert_eq!(with_news(&here, &garbage), None);
         assert_eq!(with_news(&private, &far), Some([private.clone(), far.clone()].concat()));
-        assert_eq!(with_news(&here, &private), Some([here, private].concat()));
+        assert_eq!(with_news(&here, &private), Some([here.clone(), private.clone()].concat()));
+        // A name may lead into a private network, so that its relay may as well.
+        let name = [at("/dns4/relay.lan/tcp/1")];
+        assert_eq!(with_news(&name, &private), Some([name.clone(), private].concat()));
+        assert_eq!(with_news(&name, &here), None);
     }
 }

@@ -9,6 +9,8 @@ use proptest::prelude::*;
 /// A store that does what it is told, and nothing else.
 #[derive(Default, Clone, PartialEq, Debug)]
 struct Shelf {
+    /// What is deposited asks for reserved room.
+    reserved: bool,
     queues: BTreeMap<QueueId, Queue>,
     receives: BTreeMap<QueueId, QueueId>,
     usage: BTreeMap<AccountId, Usage>,
@@ -98,7 +100,8 @@ impl Shelf {
         let queue = self.queues.get(&receive).ok_or(DepositRefusal::Denied)?;
         let envelope = EnvelopeId::of(body);
         let seen = self.seen.get(&(receive, envelope)).copied();
-        let offer = Offer { envelope, body: body.to_vec().into(), ttl_seconds: 0 };
+        let offer =
+            Offer { envelope, body: body.to_vec().into(), ttl_seconds: 0, reserved: self.reserved };
         let taken = deposit(queue, self.usage(queue.account), seen, offer, limits, now)?;
         self.apply(taken.changes);
         Ok(taken.seen)
@@ -297,6 +300,54 @@ fn memory_of_deposits_is_bounded_and_forgets_the_oldest() {
 }
 
 #[test]
+fn a_full_queue_has_room_for_control_messages_and_a_full_account_as_well() {
+    let limits = Limits {
+        contact_items: 2,
+        reserved_items: 2,
+        contact_bytes: 20,
+        reserved_bytes: 5,
+        account_items: 8,
+        ..Limits::default()
+    };
+    let mut shelf = shelf_with(contact(1));
+    for byte in 1..=2 {
+        shelf.deposit(id(1), &[byte], &limits, NOW).unwrap();
+    }
+    assert_eq!(shelf.deposit(id(1), &[3], &limits, NOW), Err(DepositRefusal::Full));
+    shelf.reserved = true;
+    assert_eq!(shelf.deposit(id(1), &[3; 24], &limits, NOW), Err(DepositRefusal::Full), "bytes");
+    for byte in 3..=4 {
+        shelf.deposit(id(1), &[byte], &limits, NOW).unwrap();
+    }
+    assert_eq!(shelf.deposit(id(1), &[5], &limits, NOW), Err(DepositRefusal::Full));
+    // It counts as any other: what was reserved is room again when it was fetched.
+    shelf.acknowledge(id(1), 1);
+    shelf.reserved = false;
+    assert_eq!(shelf.deposit(id(1), &[5], &limits, NOW), Err(DepositRefusal::Full));
+    shelf.reserved = true;
+    assert!(shelf.deposit(id(1), &[5], &limits, NOW).is_ok());
+
+    let limits = Limits { account_items: 8, ..Limits::default() };
+    let mut shelf = shelf_with(contact(1));
+    for byte in 1..=8 {
+        shelf.deposit(id(1), &[byte], &limits, NOW).unwrap();
+    }
+    assert_eq!(shelf.deposit(id(1), &[9], &limits, NOW), Err(DepositRefusal::Full));
+    shelf.reserved = true;
+    assert!(shelf.deposit(id(1), &[9], &limits, NOW).is_ok());
+    assert_eq!(shelf.deposit(id(1), &[10], &limits, NOW), Err(DepositRefusal::Full), "an eighth");
+}
+
+#[test]
+fn a_drop_has_no_reserved_room() {
+    let limits = Limits { drop_items: 1, ..Limits::default() };
+    let mut shelf = shelf_with(drop_until(1, NOW.plus(DAY)));
+    shelf.deposit(id(1), &[1], &limits, NOW).unwrap();
+    shelf.reserved = true;
+    assert_eq!(shelf.deposit(id(1), &[2], &limits, NOW), Err(DepositRefusal::Full));
+}
+
+#[test]
 fn quotas_hold_by_item_by_byte_and_by_account() {
     let limits = Limits::default();
     let mut shelf = shelf_with(contact(1));
@@ -418,7 +469,7 @@ proptest! {
         steps in proptest::collection::vec(step(), 1..120),
     ) {
         let limits = Limits {
-            contact_items: 5, contact_bytes: 120, drop_items: 2, drop_bytes: 60, drop_body: 30,
+            contact_items: 5, contact_bytes: 120, reserved_items: 2, reserved_bytes: 30, drop_items: 2, drop_bytes: 60, drop_body: 30,
             account_items: 8, account_bytes: 200, account_queues: 3, ..Limits::default()
         };
         let mut shelf = Shelf::default();
@@ -434,6 +485,7 @@ proptest! {
                 Step::Close(n) => shelf.close(id(n)),
                 Step::Deposit(n, body, length) => {
                     let known = shelf.seen.get(&(id(n), EnvelopeId::of(&vec![body; length]))).copied();
+                    shelf.reserved = body % 3 == 0;
                     let result = shelf.deposit(id(n), &vec![body; length], &limits, now);
                     if let Some(known) = known {
                         prop_assert_eq!(result, Ok(known));
@@ -446,7 +498,7 @@ proptest! {
                     prop_assert!(shelf.items.values().all(|item| item.until > now));
                 }
             }
-            shelf.check(&limits);
+            shelf.check(&limits.with_reserve(true));
         }
         for n in 0..5 {
             shelf.close(id(n));
