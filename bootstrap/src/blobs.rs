@@ -11,6 +11,7 @@
 //!
 //! Spec: `docs/protocol/blob.md`.
 
+mod bucket;
 #[cfg(test)]
 mod contract;
 pub(crate) mod objects;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::peer;
 
-pub use blobs::{BlobPlace, Blobs};
+pub use blobs::{BlobPlace, Blobs, S3};
 pub use sections::{
     Bucket, Circuits, EmailWay, Encryption, Mailbox, Network, PhoneWay, Postgres, Rates,
     Registration, Sms, Smtp,

@@ -50,6 +50,7 @@ mod store;
 mod stores;
 mod swarm;
 pub mod token_file;
+mod trust;
 mod turn;
 
 pub use behaviour::PROTOCOL_VERSION;

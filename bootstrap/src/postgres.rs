@@ -11,22 +11,19 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use postgres::error::SqlState;
 use postgres::fallible_iterator::FallibleIterator;
 use postgres::types::ToSql;
 use postgres::{Client, NoTls, Row, Statement};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use zeroize::Zeroizing;
 
 use crate::config::{ConfigError, Postgres};
 use crate::error::StoreError;
 use crate::pepper::Pepper;
+use crate::trust;
 
 /// Longest time for a connection to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -242,18 +239,7 @@ fn password(file: &Path) -> Result<Zeroizing<String>, StoreError> {
 
 /// Trusts the authority in the configuration's file and no other: a database has no certificate of a public one.
 fn tls(authority: &Path) -> Result<MakeRustlsConnect, StoreError> {
-    let broken = |why: &dyn fmt::Display| StoreError::Database {
-        detail: format!("{} is no certificate that can be used: {why}", authority.display()),
-    };
-    let certificate = CertificateDer::from_pem_file(authority).map_err(|error| broken(&error))?;
-    let mut trusted = RootCertStore::empty();
-    trusted.add(certificate).map_err(|error| broken(&error))?;
-    let config =
-        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| broken(&error))?
-            .with_root_certificates(trusted)
-            .with_no_client_auth();
+    let config = trust::only(authority).map_err(|detail| StoreError::Database { detail })?;
     Ok(MakeRustlsConnect::new(config))
 }
 

@@ -119,17 +119,16 @@ impl Relay {
         let metrics = Arc::new(Metrics::default());
         let mut tasks = Tasks::new();
         let dead_letters = DeadLetters::default();
-        let watched = Watched {
-            metrics: Arc::clone(&metrics),
-            admission: admission.clone(),
-            drain: drain.clone(),
-        };
         let operator = Admin {
             name: config.name.clone(),
             relay: relay_id.to_string(),
             accounts: accounts.clone(),
             dead_letters: dead_letters.clone(),
-            watched,
+            watched: Watched {
+                metrics: Arc::clone(&metrics),
+                admission: admission.clone(),
+                drain: drain.clone(),
+            },
             started: clock.now(),
             clock: clock.clone(),
             pepper: pepper.clone(),
@@ -140,7 +139,8 @@ impl Relay {
         let hearing = accounts.clone();
         tasks.spawn(forget_stale(hearing.clone(), clock.clone(), shutdown.clone()));
         let (health, admin) = spawn_listeners(&mut tasks, &config, operator).await?;
-        let blobs = keep_files((&config, &current), stores.blobs, &admission, &metrics, &clock)?;
+        let kept = keep_files((&config, &current), stores.blobs, &admission, &metrics, &clock);
+        let blobs = kept.await?;
         let joined = Arc::new(Notify::new());
         let own = stores.listener.as_ref().map(Listener::own);
         let place = (own, Arc::clone(&joined), drain.clone());
@@ -308,20 +308,23 @@ async fn spawn_listeners(
 }
 
 /// Files for people who are away, where the configuration wants them kept.
-fn keep_files(
+async fn keep_files(
     (config, current): (&Config, &Current),
     store: Arc<dyn BlobStore>,
     admission: &Admission,
     metrics: &Arc<Metrics>,
     clock: &Clock,
 ) -> Result<Option<blobs::Service>, RelayError> {
-    if config.blobs.place == BlobPlace::Off {
-        return Ok(None);
-    }
-    let folder = config.blobs.folder(&config.data_dir);
-    let reserve = if config.development { 0 } else { blobs::RESERVE };
-    let objects =
-        Objects::open(&folder, reserve).map_err(|source| RelayError::Blobs { folder, source })?;
+    let objects = match (config.blobs.place, &config.blobs.s3) {
+        (BlobPlace::Off, _) => return Ok(None),
+        (BlobPlace::S3, Some(s3)) => Objects::in_bucket(s3).await?,
+        (BlobPlace::S3 | BlobPlace::Folder, _) => {
+            let folder = config.blobs.folder(&config.data_dir);
+            let reserve = if config.development { 0 } else { blobs::RESERVE };
+            Objects::open(&folder, reserve)
+                .map_err(|source| RelayError::Blobs { folder, source })?
+        }
+    };
     Ok(Some(blobs::Service {
         store,
         objects,

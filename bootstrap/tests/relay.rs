@@ -11,6 +11,8 @@ mod admin;
 mod bench;
 #[path = "relay/blobs.rs"]
 mod blobs;
+#[path = "relay/bucket.rs"]
+mod bucket;
 #[path = "relay/calls.rs"]
 mod calls;
 #[path = "relay/circuits.rs"]

@@ -1,18 +1,22 @@
-//! Where pieces are: an object each, in a folder.
+//! Where pieces are: an object each, in a folder or in a bucket.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use data_encoding::HEXLOWER;
+use futures::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Name;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use protocol::blob::BlobId;
 
+use super::bucket;
 use crate::blocking::blocking;
+use crate::config::{ConfigError, S3};
 
 /// Bytes of the disk that files leave alone: the relay's store may be on it, and everything else of the machine.
 pub(crate) const RESERVE: u64 = 1 << 30;
@@ -32,14 +36,29 @@ pub(crate) enum ObjectError {
 #[derive(Clone)]
 pub(crate) struct Objects {
     store: Arc<dyn ObjectStore>,
-    folder: PathBuf,
-    /// Bytes of the disk that files leave alone.
-    reserve: u64,
+    place: Place,
 }
+
+#[derive(Clone)]
+enum Place {
+    Folder {
+        folder: PathBuf,
+        /// Bytes of the disk that files leave alone.
+        reserve: u64,
+    },
+    /// It has no folders, and as much room as is paid for.
+    Bucket,
+}
+
+/// How long anything at a bucket may take, with everything that is repeated: nodes wait twenty seconds.
+const PATIENCE: Duration = Duration::from_secs(18);
 
 impl fmt::Debug for Objects {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Objects({})", self.folder.display())
+        match &self.place {
+            Place::Folder { folder, .. } => write!(f, "Objects({})", folder.display()),
+            Place::Bucket => f.write_str("Objects(a bucket)"),
+        }
     }
 }
 
@@ -60,12 +79,43 @@ impl Objects {
         }
         let store = LocalFileSystem::new_with_prefix(folder).map_err(std::io::Error::other)?;
         // What is confirmed outlives the power.
-        Ok(Self { store: Arc::new(store.with_fsync(true)), folder: folder.to_owned(), reserve })
+        let place = Place::Folder { folder: folder.to_owned(), reserve };
+        Ok(Self { store: Arc::new(store.with_fsync(true)), place })
+    }
+
+    /// Those in a bucket. One that does not answer now may later.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: it cannot work like this.
+    pub(crate) async fn in_bucket(config: &S3) -> Result<Self, ConfigError> {
+        use object_store::Error::{NotFound, PermissionDenied, Unauthenticated};
+        let store = bucket::open(config)?;
+        let unusable = |error: &object_store::Error| {
+            let why = format!("blobs.s3: {} cannot be used: {error}", config.bucket);
+            Err(ConfigError::Unusable(why.into()))
+        };
+        // Whether there is a bucket is told by a list alone, and whether the key is right by anything else.
+        let asked = async {
+            match store.head(&Name::from("kith")).await {
+                Ok(_) | Err(NotFound { .. }) => Ok(store.list(None).try_next().await.err()),
+                Err(refused @ (PermissionDenied { .. } | Unauthenticated { .. })) => {
+                    Ok(Some(refused))
+                }
+                Err(error) => Err(error),
+            }
+        };
+        match tokio::time::timeout(PATIENCE, asked).await {
+            Ok(Ok(None)) => {}
+            Ok(Ok(Some(error))) => return unusable(&error),
+            Ok(Err(error)) => tracing::error!(%error, "the bucket for files does not answer"),
+            Err(_) => tracing::error!("the bucket for files does not answer"),
+        }
+        Ok(Self { store, place: Place::Bucket })
     }
 
     /// Whether the disk has so many bytes, and the reserve for everybody else who writes to it.
     pub(crate) async fn has_room(&self, bytes: u64) -> Result<bool, ObjectError> {
-        let (folder, reserve) = (self.folder.clone(), self.reserve);
+        let Place::Folder { folder, reserve } = self.place.clone() else { return Ok(true) };
         on_disk(move || {
             let disk = rustix::fs::statvfs(&folder)?;
             let free = disk.f_bavail.saturating_mul(disk.f_frsize);
@@ -76,7 +126,8 @@ impl Objects {
 
     /// A place for the pieces of a blob, that is still there after a power cut: pieces that come at once need not wait for each other.
     pub(crate) async fn prepare(&self, blob: BlobId) -> Result<(), ObjectError> {
-        let place = self.folder.join(prefix(blob));
+        let Place::Folder { folder, .. } = &self.place else { return Ok(()) };
+        let place = folder.join(prefix(blob));
         on_disk(move || {
             std::fs::create_dir_all(&place)?;
             place.parent().map_or(Ok(()), synced)
@@ -91,21 +142,16 @@ impl Objects {
         piece: u32,
         bytes: u64,
     ) -> Result<bool, ObjectError> {
-        match self.store.head(&name(blob, piece)).await {
-            Ok(found) => Ok(found.size == bytes),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
-            Err(error) => Err(in_words(&error)),
-        }
+        let head = within(self.store.head(&name(blob, piece))).await?;
+        Ok(head.is_some_and(|found| found.size == bytes))
     }
 
     /// A piece is not there any more.
     pub(crate) async fn remove_piece(&self, blob: BlobId, piece: u32) -> Result<(), ObjectError> {
-        match self.store.delete(&name(blob, piece)).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-            Err(error) => return Err(in_words(&error)),
-        }
+        within(self.store.delete(&name(blob, piece))).await?;
+        let Place::Folder { folder, .. } = &self.place else { return Ok(()) };
         // The folder too, if it was the last one: what is left of it is looked for at a start.
-        let place = self.folder.join(prefix(blob));
+        let place = folder.join(prefix(blob));
         on_disk(move || {
             let _ = std::fs::remove_dir(place);
             Ok(())
@@ -115,7 +161,9 @@ impl Objects {
 
     /// Blobs of which something is there that was not touched for so long.
     pub(crate) async fn untouched(&self, since: Duration) -> Result<Vec<BlobId>, ObjectError> {
-        let folder = self.folder.clone();
+        let Place::Folder { folder, .. } = self.place.clone() else {
+            return self.untouched_in_bucket(since).await;
+        };
         on_disk(move || {
             let mut found = Vec::new();
             for first in std::fs::read_dir(&folder)? {
@@ -145,6 +193,22 @@ impl Objects {
         .await
     }
 
+    async fn untouched_in_bucket(&self, since: Duration) -> Result<Vec<BlobId>, ObjectError> {
+        let mut touched: BTreeMap<BlobId, SystemTime> = BTreeMap::new();
+        let mut all = self.store.list(None);
+        // A page at a time has the time that anything has.
+        while let Some(object) = within(all.try_next()).await?.flatten() {
+            let mut parts = object.location.parts();
+            let id = parts.nth(1).and_then(|name| HEXLOWER.decode(name.as_ref().as_bytes()).ok());
+            let Some(Ok(id)) = id.map(<[u8; 32]>::try_from) else { continue };
+            let at = SystemTime::from(object.last_modified);
+            let last = touched.entry(BlobId(id)).or_insert(at);
+            *last = at.max(*last);
+        }
+        let is_over = |at: &SystemTime| at.elapsed().is_ok_and(|for_long| for_long >= since);
+        Ok(touched.into_iter().filter(|(_, at)| is_over(at)).map(|(blob, _)| blob).collect())
+    }
+
     /// The piece is durable when this returns; one that was there is replaced.
     pub(crate) async fn put(
         &self,
@@ -152,8 +216,8 @@ impl Objects {
         piece: u32,
         bytes: Vec<u8>,
     ) -> Result<(), ObjectError> {
-        let put = self.store.put(&name(blob, piece), PutPayload::from(bytes)).await;
-        put.map(drop).map_err(|error| in_words(&error))
+        let put = within(self.store.put(&name(blob, piece), PutPayload::from(bytes))).await?;
+        put.map(drop).ok_or_else(|| ObjectError::Failed("there is no bucket".into()))
     }
 
     /// A piece, if there is one.
@@ -162,23 +226,45 @@ impl Objects {
         blob: BlobId,
         piece: u32,
     ) -> Result<Option<Vec<u8>>, ObjectError> {
-        let got = async { self.store.get(&name(blob, piece)).await?.bytes().await };
-        match got.await {
-            Ok(bytes) => Ok(Some(bytes.into())),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(in_words(&error)),
-        }
+        let got = within(async { self.store.get(&name(blob, piece)).await?.bytes().await });
+        Ok(got.await?.map(Vec::from))
     }
 
     /// Nothing of a blob is there any more, nor what was left of a piece that was being written when the process was killed.
     pub(crate) async fn remove(&self, blob: BlobId) -> Result<(), ObjectError> {
-        let place = self.folder.join(prefix(blob));
+        let Place::Folder { folder, .. } = &self.place else {
+            return self.remove_from_bucket(blob).await;
+        };
+        let place = folder.join(prefix(blob));
         on_disk(move || match std::fs::remove_dir_all(&place) {
             Ok(()) => place.parent().map_or(Ok(()), synced),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
         })
         .await
+    }
+}
+
+impl Objects {
+    async fn remove_from_bucket(&self, blob: BlobId) -> Result<(), ObjectError> {
+        let place = Name::from(prefix(blob));
+        let all = within(self.store.list(Some(&place)).try_collect::<Vec<_>>()).await?;
+        for object in all.unwrap_or_default() {
+            within(self.store.delete(&object.location)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What came of a request; `None`: what it is about is not there.
+async fn within<T>(
+    asked: impl Future<Output = object_store::Result<T>>,
+) -> Result<Option<T>, ObjectError> {
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(Ok(answer)) => Ok(Some(answer)),
+        Ok(Err(object_store::Error::NotFound { .. })) => Ok(None),
+        Ok(Err(error)) => Err(in_words(&error)),
+        Err(_) => Err(ObjectError::Failed("the object store does not answer".into())),
     }
 }
 

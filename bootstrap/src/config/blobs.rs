@@ -12,6 +12,43 @@ pub enum BlobPlace {
     Off,
     /// In a folder.
     Folder,
+    /// In a bucket of an S3-compatible service.
+    S3,
+}
+
+/// That bucket (`[blobs.s3]`). It has to be there, and to be for this relay alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct S3 {
+    /// Where the service is, `https://…`; absent: Amazon's.
+    pub endpoint: Option<String>,
+    /// Its region; services that have none take any.
+    #[serde(default = "region")]
+    pub region: String,
+    /// The bucket.
+    pub bucket: String,
+    /// Whom to sign in as.
+    pub key_id: String,
+    /// The file that holds the secret of that key and nothing else.
+    pub secret_file: PathBuf,
+    /// A PEM file with the certificate of the authority that signed the service's, if no public one did.
+    pub ca_file: Option<PathBuf>,
+}
+
+fn region() -> String {
+    "us-east-1".into()
+}
+
+impl S3 {
+    /// Encrypted, but on this machine.
+    fn is_private(&self) -> bool {
+        let here = ["http://127.0.0.1", "http://[::1]", "http://localhost"];
+        let is_here = |endpoint: &str| {
+            let rest = here.iter().find_map(|here| endpoint.strip_prefix(here));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
+        };
+        self.endpoint.as_deref().is_none_or(|at| at.starts_with("https://") || is_here(at))
+    }
 }
 
 /// Files for people who are away (`[blobs]`), encrypted before they come.
@@ -22,6 +59,8 @@ pub struct Blobs {
     pub place: BlobPlace,
     /// The folder; absent: `blobs` in `data_dir`. Relays that share a database need one that they share.
     pub folder: Option<PathBuf>,
+    /// The bucket, with `place = "s3"`.
+    pub s3: Option<S3>,
     /// Most bytes of a blob.
     pub blob_bytes: u64,
     /// Most bytes of an account's blobs.
@@ -46,6 +85,7 @@ impl Default for Blobs {
         Self {
             place: BlobPlace::Folder,
             folder: None,
+            s3: None,
             blob_bytes: limits.blob_bytes,
             account_bytes: limits.account_bytes,
             account_blobs: limits.account_blobs,
@@ -77,9 +117,19 @@ impl Blobs {
     }
 
     /// What has to hold, and the sentence for where it does not.
-    pub(crate) fn rules(&self, shared: bool) -> [(bool, &'static str); 3] {
+    pub(crate) fn rules(&self, shared: bool) -> [(bool, &'static str); 5] {
         let year = 366 * 24 * 3_600;
         [
+            (
+                (self.place == BlobPlace::S3) == self.s3.is_some(),
+                "blobs.place = \"s3\" and [blobs.s3] belong together",
+            ),
+            (
+                self.s3.as_ref().is_none_or(|s3| {
+                    s3.is_private() && !s3.bucket.is_empty() && !s3.key_id.is_empty()
+                }),
+                "[blobs.s3] needs bucket and key_id, and an endpoint with https, unless it is on this machine",
+            ),
             (
                 !shared || self.place != BlobPlace::Folder || self.folder.is_some(),
                 "with [postgres], blobs.folder must name a folder that all of its relays share, or blobs.place be \"off\"",

@@ -1,11 +1,14 @@
 //! Files for people who are away, at a real relay.
 
+use std::path::Path;
+
 use futures::future::join_all;
 use protocol::blob::{BlobId, BlobRefusal, BlobRequest, BlobResponse, BlobState, PIECE};
 use protocol::time::{DAY, MINUTE};
 use serde_bytes::ByteBuf;
 
 use crate::bench::{Bench, Member};
+use crate::bucket;
 use crate::client::Client;
 
 const ID: BlobId = BlobId([9; 32]);
@@ -45,7 +48,17 @@ fn refused(why: BlobRefusal) -> BlobResponse {
 
 #[tokio::test]
 async fn a_file_goes_on_after_a_restart_and_comes_whole_to_whoever_knows_its_name() {
-    let bench = Bench::start().await;
+    goes_on_and_comes_whole(Bench::start().await).await;
+}
+
+#[tokio::test]
+async fn a_file_in_a_bucket_does_as_well() {
+    let service = bucket::Service::start().await;
+    goes_on_and_comes_whole(Bench::with(|config| service.keep(config)).await).await;
+    assert_eq!(objects(&service.folder()), 3);
+}
+
+async fn goes_on_and_comes_whole(bench: Bench) {
     let file = file(5 * PIECE / 2);
     let (bytes, pieces) = (file.len() as u64, pieces(&file));
     let ada = bench.member(1).await;
@@ -101,19 +114,83 @@ async fn only_members_put_files_and_only_their_own() {
 
 /// How many pieces are on the relay's disk.
 fn on_disk(bench: &Bench) -> usize {
+    objects(&bench.dir.path().join("blobs"))
+}
+
+fn objects(path: &Path) -> usize {
     // It may go while it is looked at.
-    fn count(path: &std::path::Path) -> usize {
-        match std::fs::read_dir(path) {
-            Ok(entries) => entries.flatten().map(|entry| count(&entry.path())).sum(),
-            Err(_) => usize::from(path.is_file()),
-        }
+    match std::fs::read_dir(path) {
+        Ok(entries) => entries.flatten().map(|entry| objects(&entry.path())).sum(),
+        Err(_) => usize::from(path.is_file()),
     }
-    count(&bench.dir.path().join("blobs"))
 }
 
 #[tokio::test]
 async fn nothing_is_left_of_what_is_deleted_over_or_its_owners_who_left() {
     let bench = Bench::with(|config| config.admin = Some(([127, 0, 0, 1], 0).into())).await;
+    nothing_is_left(bench, on_disk).await;
+}
+
+#[tokio::test]
+async fn a_bucket_behind_tls_is_known_by_the_certificate_that_is_named_and_by_no_other() {
+    let (service, authority) = bucket::Service::encrypted().await;
+    let keep = |ca_file| {
+        let told = bootstrap::config::S3 { ca_file, ..service.as_told(bucket::SECRET) };
+        Bench::with(|config| {
+            service.keep(config);
+            config.blobs.s3 = Some(told);
+        })
+    };
+    goes_on_and_comes_whole(keep(Some(authority)).await).await;
+    // The public authorities of this machine did not sign it.
+    let bench = keep(None).await;
+    let ada = bench.member(1).await;
+    assert!(open(&ada, ID, 10).await.is_ok());
+    let answer = put(&ada.client, ID, 0, ByteBuf::from(vec![1; 10])).await;
+    assert!(answer == refused(BlobRefusal::Unavailable), "{answer:?}");
+}
+
+#[tokio::test]
+async fn nothing_is_left_in_a_bucket_either() {
+    let service = bucket::Service::start().await;
+    let bench = Bench::with(|config| {
+        config.admin = Some(([127, 0, 0, 1], 0).into());
+        service.keep(config);
+    });
+    nothing_is_left(bench.await, |_| objects(&service.folder())).await;
+}
+
+#[tokio::test]
+async fn a_bucket_that_lets_nobody_in_is_told_at_the_start_and_one_that_is_away_stops_nothing_else()
+{
+    let service = bucket::Service::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = bootstrap::Config::development(dir.path());
+    service.keep(&mut config);
+    config.blobs.s3 = Some(service.as_told("another secret"));
+    let error = bootstrap::Relay::start(config.clone()).await.unwrap_err();
+    assert!(error.to_string().contains("blobs.s3: kith cannot be used"), "{error}");
+    assert_eq!(error.exit_code(), 78);
+    let mut none = service.as_told(bucket::SECRET);
+    none.bucket = "another".into();
+    config.blobs.s3 = Some(none);
+    let error = bootstrap::Relay::start(config).await.unwrap_err();
+    assert!(error.to_string().contains("blobs.s3: another cannot be used"), "{error}");
+
+    let mut away = service.as_told("another secret");
+    away.endpoint = Some("http://127.0.0.1:1".into());
+    let bench = Bench::with(|config| {
+        service.keep(config);
+        config.blobs.s3 = Some(away);
+    });
+    let bench = bench.await;
+    let ada = bench.member(1).await;
+    assert!(open(&ada, ID, 10).await.is_ok());
+    let answer = put(&ada.client, ID, 0, ByteBuf::from(vec![1; 10])).await;
+    assert!(answer == refused(BlobRefusal::Unavailable), "{answer:?}");
+}
+
+async fn nothing_is_left(bench: Bench, on_disk: impl Fn(&Bench) -> usize) {
     let (ada, ben) = (bench.member(1).await, bench.member(2).await);
     let one = |n| ByteBuf::from(vec![n; 1]);
     let [deleted, half, whole, bens] = [1, 2, 3, 4].map(|n| BlobId([n; 32]));
