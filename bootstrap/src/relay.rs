@@ -38,6 +38,8 @@ use crate::turn::{self, Calls};
 
 /// Longest time for listening to begin.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How much longer than asked for a process may take to send its people away.
+const DRAIN_GRACE: Duration = Duration::from_secs(5);
 
 /// How often it is looked which accounts nobody needs any more.
 const FORGET_EVERY: Duration = Duration::from_secs(3_600);
@@ -218,7 +220,10 @@ impl RelayHandle {
     pub async fn drain(&self) {
         if self.others.are_there() {
             self.drain.begin();
-            self.drain.done().await;
+            let wanted = self.limits.borrow().postgres.as_ref().map_or(0, |it| it.drain_seconds);
+            // A process that has too much to do must not be waited for.
+            let limit = Duration::from_secs(wanted) + DRAIN_GRACE;
+            let _ = tokio::time::timeout(limit, self.drain.done()).await;
         }
     }
 

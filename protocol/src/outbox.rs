@@ -191,7 +191,8 @@ impl Lane {
         self.try_straight();
     }
 
-    fn room_again(&mut self) {
+    /// There is room in the contact's mailbox again, or it is another one: what it refused before says nothing.
+    pub fn room_again(&mut self) {
         self.full = false;
         self.mailbox_failures = 0;
         self.mailbox_after = Timestamp(0);

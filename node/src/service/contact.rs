@@ -194,9 +194,14 @@ pub(super) fn on_card(
         name if name.is_empty() => record.name,
         name => name,
     };
+    let mailbox = |card: &ContactCard| card.mailboxes.first().map(|mailbox| mailbox.send);
+    let moved = mailbox(&card) != mailbox(&record.card);
     record.card = card;
     put(ctx, &record)?;
     reach(ctx, account, &record.card)?;
+    if let Some(lane) = ctx.state.lanes.get_mut(&account).filter(|_| moved) {
+        lane.room_again();
+    }
     ctx.emit(Event::ContactChanged(account));
     ctx.emit(Event::ChatChanged(ChatId::of_pair(ctx.account.id, account)));
     Ok(())

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! Opening ──▶ Open ──another took its place───▶ Left ──collected──▶ Closing ──▶ (forgotten)
-//!    │          │                                                      ▲
-//!    └──────────┴──────────── contact removed, invite over ────────────┘
+//!    │         ▲│                                                      ▲
+//!    └─────────┼┴──────────── contact removed, invite over ────────────┤
+//!          Succeeding ─────────── the relay has no room for it ────────┘
 //! ```
 //!
 //! 1. A queue is opened at the relay that admits us, and again when that relay lost it.
@@ -70,6 +71,8 @@ pub enum Standing {
     Left(Timestamp),
     /// To be closed since this time; the relay has not said yet that it is.
     Closing(Timestamp),
+    /// To take the place of the one that is in use, when the relay has said that it is open.
+    Succeeding,
 }
 
 /// What a queue is for, and whether it is in use.
@@ -77,8 +80,8 @@ pub enum Standing {
 pub struct Place {
     /// What it is for.
     pub purpose: Purpose,
-    /// Given up: it may be one of several for its purpose.
-    pub past: bool,
+    /// Given up, or not in use yet: it may be one of several for its purpose.
+    pub spare: bool,
 }
 
 /// A queue of ours.
@@ -122,8 +125,8 @@ impl std::fmt::Debug for QueueRecord {
 
 impl QueueRecord {
     fn place(&self) -> Place {
-        let past = matches!(self.standing, Standing::Left(_) | Standing::Closing(_));
-        Place { purpose: self.purpose, past }
+        let in_use = matches!(self.standing, Standing::Opening | Standing::Open);
+        Place { purpose: self.purpose, spare: !in_use }
     }
 
     fn owned(&self) -> OwnedQueue {
@@ -241,6 +244,7 @@ pub(super) fn on_opened(
             again(ctx, receive);
             Ok(())
         }
+        (Standing::Succeeding, result) => rotation::on_opened(ctx, record, result),
         // It was asked to close meanwhile, which may have come too early.
         (Standing::Closing(_), _) => resume(ctx, &record),
         (Standing::Open | Standing::Left(_), _) => Ok(()),
@@ -261,7 +265,7 @@ pub(super) fn on_subscribed(
         let Some(mut record) = record.filter(|record| record.relay.relay == relay) else {
             continue;
         };
-        if record.place().past {
+        if record.place().spare {
             leaving::forget(ctx, &record)?;
             continue;
         }
@@ -310,7 +314,8 @@ pub(super) fn collect(ctx: &mut Ctx<'_>, relay: RelayId) -> Result<(), StoreErro
         ctx.net(NetCommand::ForgetRelay(relay));
         return Ok(());
     };
-    let there = records.iter().filter(|record| record.standing != Standing::Opening);
+    let unopened = [Standing::Opening, Standing::Succeeding];
+    let there = records.iter().filter(|record| !unopened.contains(&record.standing));
     let queues = there.map(QueueRecord::owned).collect();
     ctx.net(NetCommand::Subscribe { relay: home, queues });
     Ok(())
@@ -323,6 +328,17 @@ fn create(
     (send, deposit_key): (QueueId, Secret<32>),
     drop: Option<(Timestamp, ByteBuf)>,
 ) -> Result<QueueRecord, StoreError> {
+    let standing = Standing::Opening;
+    begin(ctx, purpose, relay, (send, deposit_key), (drop, standing))
+}
+
+fn begin(
+    ctx: &mut Ctx<'_>,
+    purpose: Purpose,
+    relay: RelayHome,
+    (send, deposit_key): (QueueId, Secret<32>),
+    (drop, standing): (Option<(Timestamp, ByteBuf)>, Standing),
+) -> Result<QueueRecord, StoreError> {
     let record = QueueRecord {
         purpose,
         relay,
@@ -331,7 +347,7 @@ fn create(
         owner_key: *Secret::<32>::random(ctx.rng).expose(),
         deposit_key: *deposit_key.expose(),
         drop,
-        standing: Standing::Opening,
+        standing,
     };
     put(ctx, &record)?;
     ctx.state.queues.known.insert(record.receive, record.place());
@@ -342,7 +358,7 @@ fn create(
 /// Asks the relay for what it has not done yet.
 fn resume(ctx: &mut Ctx<'_>, record: &QueueRecord) -> Result<(), StoreError> {
     match record.standing {
-        Standing::Opening => open(ctx, record),
+        Standing::Opening | Standing::Succeeding => open(ctx, record),
         Standing::Closing(_) => leaving::ask_to_close(ctx, record),
         Standing::Open | Standing::Left(_) => Ok(()),
     }
@@ -380,13 +396,13 @@ fn address(ctx: &Ctx<'_>, record: &QueueRecord) -> Result<RelayHome, StoreError>
 
 fn has_room(ctx: &Ctx<'_>) -> bool {
     let known = &ctx.state.queues.known;
-    known.len() < MAX_REMEMBERED && known.values().filter(|place| !place.past).count() < MAX_QUEUES
+    known.len() < MAX_REMEMBERED && known.values().filter(|place| !place.spare).count() < MAX_QUEUES
 }
 
-/// A queue in use is kept under its purpose; one that is given up, under its own address.
+/// A queue in use is kept under its purpose; another one, under its own address.
 fn key(ctx: &Ctx<'_>, place: Place, receive: QueueId) -> crate::store::Key {
     let (id, order): (&[u8], &[u8]) = match &place.purpose {
-        _ if place.past => (&receive.0, b"past"),
+        _ if place.spare => (&receive.0, b"past"),
         Purpose::Contact(account) => (&account.0, b"contact"),
         Purpose::Drop(invite) => (&invite.0, b"drop"),
     };
@@ -408,7 +424,7 @@ pub(super) fn restore(ctx: &mut Ctx<'_>, mut record: QueueRecord) -> Result<(), 
 }
 
 fn current(ctx: &Ctx<'_>, purpose: Purpose) -> Result<Option<QueueRecord>, StoreError> {
-    ctx.get(&key(ctx, Place { purpose, past: false }, QueueId([0; 16])))
+    ctx.get(&key(ctx, Place { purpose, spare: false }, QueueId([0; 16])))
 }
 
 fn by_receive(ctx: &Ctx<'_>, receive: QueueId) -> Result<Option<QueueRecord>, StoreError> {

@@ -137,6 +137,11 @@ impl Relay {
             .collect()
     }
 
+    /// From now on an account has so many queues at most.
+    pub fn allow_queues(&mut self, most: u32) {
+        self.limits.account_queues = most;
+    }
+
     /// Items that wait, of all queues.
     #[must_use]
     pub fn waiting(&self) -> usize {

@@ -2,6 +2,7 @@
 
 use kith_tests::world::{Who, World};
 use node::service::contact;
+use protocol::chat::DeliveryState;
 use protocol::ids::QueueId;
 use protocol::outbox::Waiting;
 use protocol::time::{DAY, HOUR, MINUTE};
@@ -99,4 +100,44 @@ fn every_contact_gets_another_queue_within_a_month_and_loses_nothing_over_it() {
     assert_ne!(deposits_at(&mut w, cyn, ada), before[1]);
     w.run_for(9 * DAY);
     assert_eq!(w.relay.queues(adas), 2, "those that were left are closed");
+}
+
+#[test]
+fn a_relay_without_room_for_another_queue_leaves_the_one_that_is_known() {
+    let mut w = World::seeded(2);
+    let (ben, ada) = w.contacts("ben", "ada");
+    let adas = w.account(ada);
+    let before = deposits_at(&mut w, ben, ada);
+    w.relay.allow_queues(1);
+    w.run_for(31 * DAY);
+    assert_eq!(deposits_at(&mut w, ben, ada), before);
+    assert_eq!(w.relay.queues(adas), 1);
+    w.stop(ada);
+    w.say(ben, ada, "still here?");
+    w.settle();
+    assert_eq!(w.deliveries(ben, ada), [DeliveryState::Custody]);
+    w.start(ada);
+    w.settle();
+    assert_eq!(w.texts(ada, ben), ["still here?"]);
+}
+
+#[test]
+fn what_was_left_in_a_queue_that_was_replaced_is_fetched_however_late() {
+    let mut w = World::seeded(3);
+    let (ben, ada) = w.contacts("ben", "ada");
+    let adas = w.account(ada);
+    w.stop(ben);
+    assert!(w.run_until(31 * DAY, |w| w.relay.queues(adas) == 2), "it has been replaced");
+    w.stop(ada);
+    // Her card has expired at the relay, so that he knows the old one only.
+    w.run_for(32 * DAY);
+    w.start(ben);
+    w.say(ben, ada, "late");
+    w.run_for(HOUR);
+    assert_eq!(w.deliveries(ben, ada), [DeliveryState::Custody]);
+    w.run_for(10 * DAY);
+    w.cut_between(ben, ada);
+    w.start(ada);
+    w.run_for(HOUR);
+    assert_eq!(w.texts(ada, ben), ["late"]);
 }

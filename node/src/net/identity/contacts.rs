@@ -57,11 +57,11 @@ impl IdentityLane {
             Reach::Link | Reach::Nowhere => false,
             Reach::Private | Reach::Public => true,
         });
+        self.swarm.behaviour_mut().gate.admit_contact(peer);
         self.is_a_person(peer);
         let relays = homes.iter().flat_map(|home| self.learn_told(home, &peer));
         let relays = relays.take(MAX_PROCESSES).collect();
         self.dialer.know(account, told, relays);
-        self.swarm.behaviour_mut().gate.admit_contact(peer);
         self.sweep_links();
         self.announce(account, &peer);
     }

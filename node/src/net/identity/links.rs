@@ -110,7 +110,9 @@ impl IdentityLane {
 
     /// This is a person's node, whatever another contact said: it is let in as that only, and out with the contact.
     pub(super) fn is_a_person(&mut self, peer: PeerId) {
-        if !self.is_ours(&peer) && self.links.remove(&peer).is_some() {
+        if !self.is_ours(&peer) && self.links.contains_key(&peer) {
+            self.fail_circuits(&peer);
+            self.links.remove(&peer);
             self.swarm.behaviour_mut().gate.expel_relay(peer);
         }
     }

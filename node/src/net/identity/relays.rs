@@ -301,12 +301,12 @@ impl IdentityLane {
     }
 
     /// The last connection to a process is gone. One that hangs up at once is of no use.
-    pub(super) fn process_disconnected(&mut self, peer: PeerId, now: Instant) {
+    pub(super) fn process_disconnected(&mut self, peer: PeerId, identified: bool, now: Instant) {
         self.fail_circuits(&peer);
         for relay in self.served_by(&peer) {
             let lasted = self.homes.disconnected(relay, now, &mut self.rng);
             if let Some(ours) = self.ours.get_mut(&relay) {
-                match lasted {
+                match lasted && identified {
                     true => ours.processes.lost(),
                     false => _ = ours.processes.next(),
                 }
@@ -315,7 +315,7 @@ impl IdentityLane {
         self.sweep_links();
     }
 
-    fn fail_circuits(&mut self, peer: &PeerId) {
+    pub(super) fn fail_circuits(&mut self, peer: &PeerId) {
         if let Some(link) = self.links.get_mut(peer) {
             for circuit in std::mem::take(&mut link.circuits) {
                 self.dialer.failed(circuit.account, circuit.dial);

@@ -107,7 +107,7 @@ impl IdentityLane {
         match closed {
             Closed::Last { identified } => {
                 if self.links.contains_key(&peer) {
-                    self.process_disconnected(peer, now);
+                    self.process_disconnected(peer, identified, now);
                 }
                 if let Some(account) = contact {
                     self.contact_disconnected(account, identified, now);

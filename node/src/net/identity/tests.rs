@@ -137,8 +137,8 @@ fn hang_up(lane: &mut IdentityLane, process: PeerId, number: usize) {
 
 fn hang_up_at(lane: &mut IdentityLane, process: PeerId, number: usize, now: Instant) {
     let closed = lane.connections.closed(&process, ConnectionId::new_unchecked(number));
-    assert!(matches!(closed, Closed::Last { .. }));
-    lane.process_disconnected(process, now);
+    let Closed::Last { identified } = closed else { panic!("{closed:?}") };
+    lane.process_disconnected(process, identified, now);
 }
 
 fn identify(lane: &mut IdentityLane, process: PeerId) {

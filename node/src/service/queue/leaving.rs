@@ -15,8 +15,10 @@ use crate::store::StoreError;
 
 /// How long a queue is collected from at least, once another took its place.
 const DRAIN: u64 = 7 * DAY;
-/// And at most: by then a card that its contact did not get is given up as well.
-const DRAIN_MAX: u64 = LIFE;
+/// By then a card that its contact did not get is given up: it is not waited for any longer.
+const TOLD_BY: u64 = LIFE;
+/// A relay that has not handed over anything for so long is gone.
+const DRAIN_MAX: u64 = 90 * DAY;
 /// How often it is looked whether a queue is done with, after [`DRAIN`].
 const LOOK_AGAIN: u64 = HOUR;
 /// How long a relay is asked to close a queue. One that has not answered by then is gone.
@@ -43,7 +45,7 @@ pub fn close(ctx: &mut Ctx<'_>, purpose: Purpose) -> Result<(), StoreError> {
 /// No relay takes queues of contacts any more; what is on its way into them is still collected.
 pub(in crate::service) fn leave_all(ctx: &mut Ctx<'_>) -> Result<(), StoreError> {
     for record in all(ctx)? {
-        if matches!(record.purpose, Purpose::Contact(_)) && !record.place().past {
+        if matches!(record.purpose, Purpose::Contact(_)) && !record.place().spare {
             leave(ctx, record)?;
         }
     }
@@ -100,10 +102,11 @@ fn is_drained(ctx: &Ctx<'_>, record: &QueueRecord) -> bool {
     let told = !lane.is_some_and(|lane| lane.parcels().any(|parcel| carries_card(parcel.class)));
     let collected = ctx.state.queues.collected.get(&record.relay.relay);
     let collected = collected.is_some_and(|at| ctx.now.since(*at) >= UNOPENED_GRACE);
-    age >= DRAIN_MAX || (age >= DRAIN && told && collected)
+    // What is there is fetched before it is closed, however old: a depositor may rely on it.
+    age >= DRAIN_MAX || (age >= DRAIN && collected && (told || age >= TOLD_BY))
 }
 
-fn begin_to_close(ctx: &mut Ctx<'_>, mut record: QueueRecord) -> Result<(), StoreError> {
+pub(super) fn begin_to_close(ctx: &mut Ctx<'_>, mut record: QueueRecord) -> Result<(), StoreError> {
     restand(ctx, &mut record, Standing::Closing(ctx.now))?;
     resume(ctx, &record)
 }
@@ -147,7 +150,7 @@ pub(super) fn forget(ctx: &mut Ctx<'_>, record: &QueueRecord) -> Result<(), Stor
 }
 
 /// Moves a queue on in its life, and its row to where it is then.
-fn restand(
+pub(super) fn restand(
     ctx: &mut Ctx<'_>,
     record: &mut QueueRecord,
     standing: Standing,
