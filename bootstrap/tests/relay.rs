@@ -30,6 +30,8 @@ mod mailboxes;
 mod pinning;
 #[path = "relay/registering.rs"]
 mod registering;
+#[path = "relay/restoring.rs"]
+mod restoring;
 #[path = "relay/running.rs"]
 mod running;
 #[path = "relay/sending.rs"]

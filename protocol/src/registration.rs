@@ -8,7 +8,7 @@
 //! 3. The shell stores the [`Account`] and issues a credential.
 //!
 //! # Invariants
-//! * A code is accepted at most once, for the key that asked for it, in its ten minutes.
+//! * A code proves something at most once, for the key that asked for it, in its ten minutes.
 //! * No answer depends on whether an identifier or an account is known: the machine that
 //!   answers challenges has no access to accounts.
 //! * An identifier leaves the process' memory as a keyed hash only.
@@ -25,4 +25,4 @@ pub mod wire;
 
 pub use account::{Account, Admitted, Known, NotServed, Standing};
 pub use identifier::{Identifier, IdentifierError, IdentifierHash};
-pub use machine::{Challenge, Code, Dispatch, Keys, Policy, Registrar, Right};
+pub use machine::{Challenge, Code, Dispatch, Keys, Policy, Registrar, Right, Verified};

@@ -10,7 +10,9 @@ use protocol::registration::limits::{Charges, Counted, LimitName};
 use protocol::registration::wire::{
     Challenged, IdentifierKind, RegisterRefusal, RegisterRequest, RegisterResponse, SentVia, Told,
 };
-use protocol::registration::{Account, Dispatch, Identifier, NotServed, Registrar, Standing};
+use protocol::registration::{
+    Account, Dispatch, Identifier, NotServed, Registrar, Standing, Verified,
+};
 use protocol::time::{MINUTE, Timestamp};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
@@ -189,7 +191,11 @@ impl Service {
                 let verified = self.registrar.verify(account, challenge, &code, &proof, now);
                 match verified {
                     Err(refusal) => Ok(Step::Done(refused(refusal))),
-                    Ok(right) => {
+                    Ok(Verified::Again) => match self.accounts.admission().told(peer, now) {
+                        Told::Admitted => Ok(Step::Done(self.credential(account))),
+                        _ => Ok(Step::Done(refused(RegisterRefusal::NoChallenge))),
+                    },
+                    Ok(Verified::Right(right)) => {
                         self.metrics.code(right.via, CodeEnd::Verified);
                         self.count(right.counted, now).await?;
                         let admitted = self.accounts.admit(account, right.identifier, now).await;

@@ -9,7 +9,7 @@ use bootstrap::Config;
 use libp2p::multiaddr::Protocol;
 use protocol::mailbox::wire::{DepositRefusal, MailboxRefusal, MailboxRequest, MailboxResponse};
 use protocol::registration::wire::{
-    Challenged, IdentifierKind, RegisterRefusal, RegisterRequest, RegisterResponse,
+    Challenged, IdentifierKind, RegisterRefusal, RegisterRequest, RegisterResponse, Told,
 };
 use protocol::time::{HOUR, MINUTE};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -195,10 +195,17 @@ async fn replay() {
     let code = told.development_code.clone().unwrap();
     assert!(matches!(ada.verify(&told, &code).await, RegisterResponse::Admitted { .. }));
     let refused = RegisterResponse::Refused(RegisterRefusal::NoChallenge);
+    // Somebody else proves the address: what had proved it before takes nothing back.
+    let eve = Member::connect(2, &bench.tcp()).await;
+    let hers = eve.challenge("ada@example.org").await;
+    let taken = eve.verify(&hers, hers.development_code.as_deref().unwrap()).await;
+    assert!(matches!(taken, RegisterResponse::Admitted { .. }));
+    ada.client.closed().await;
+    ada.client.dial(&bench.tcp()).await.unwrap();
     for _ in 0..3 {
         assert_eq!(ada.verify(&told, &code).await, refused);
     }
-    let eve = Member::connect(2, &bench.tcp()).await;
+    assert_eq!(eve.standing().await, Told::Admitted);
     let other = ada.challenge("ada@example.net").await;
     assert_eq!(eve.verify(&other, other.development_code.as_deref().unwrap()).await, refused);
     bench.pass(11 * MINUTE);

@@ -48,8 +48,14 @@ impl Bench {
 
     /// Ends the relay and starts another one with the same data.
     pub(crate) async fn restart(self) -> Self {
-        let Self { dir, config, relay, ahead } = self;
+        self.stopped(|_| {}).await
+    }
+
+    /// The same, with something done while none runs.
+    pub(crate) async fn stopped(self, meanwhile: impl FnOnce(&mut Config)) -> Self {
+        let Self { dir, mut config, relay, ahead } = self;
         relay.shutdown().await.unwrap();
+        meanwhile(&mut config);
         let relay = start(&config, &ahead).await;
         Self { dir, config, relay, ahead }
     }

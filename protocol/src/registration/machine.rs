@@ -168,6 +168,16 @@ pub struct Dispatch {
     pub if_failed: Vec<Counted>,
 }
 
+/// What an answer with the right code means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verified {
+    /// The address is proved.
+    Right(Right),
+    /// It was before, with this code: whoever asks did not hear the answer. Nothing is proved anew, for somebody else may
+    /// have proved the address since.
+    Again,
+}
+
 /// A code that was right.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Right {
@@ -191,6 +201,8 @@ pub struct Challenge {
     attempts_left: u8,
     sends: u8,
     via: SentVia,
+    /// Its code was right. It is kept until it expires, for an answer that was lost.
+    used: bool,
 }
 
 /// The relay's side of registration.
@@ -237,6 +249,7 @@ impl Registrar {
         self.sweep_if_due(now);
         if let Some(live) = self.by_account.get(&account).and_then(|id| self.challenges.get(id))
             && live.identifier == *identifier
+            && !live.used
         {
             wait_until(live.resend_after, now)?;
         }
@@ -272,6 +285,7 @@ impl Registrar {
             attempts_left: self.policy.attempts,
             sends: 1,
             via,
+            used: false,
             identifier: identifier.clone(),
         };
         let answer = challenge.told(id);
@@ -327,7 +341,8 @@ impl Registrar {
         Ok((told, Dispatch { challenge: id, identifier, code, if_failed }))
     }
 
-    /// Judges an answer. Right or wrong, it is counted before it is compared.
+    /// Judges an answer. Right or wrong, it is counted before it is compared. A code that was right is so again until it
+    /// expires.
     ///
     /// # Errors
     /// [`RegisterRefusal::NoChallenge`], [`RegisterRefusal::WrongProof`] (no try is used: no
@@ -339,26 +354,30 @@ impl Registrar {
         code: &str,
         answer: &Proof,
         now: Timestamp,
-    ) -> Result<Right, RegisterRefusal> {
+    ) -> Result<Verified, RegisterRefusal> {
         self.sweep_if_due(now);
-        let live = self.live(account, id, now)?;
+        let live = self.told(account, id, now)?;
         if !proof::verifies(account, &live.nonce, self.relay, answer) {
             return Err(RegisterRefusal::WrongProof);
         }
         let expected = live.code_hash;
         let given = self.code_hash(code, account, &live.nonce);
+        let right: bool = expected.ct_eq(&given).into();
+        if live.used {
+            return if right { Ok(Verified::Again) } else { Err(RegisterRefusal::NoChallenge) };
+        }
         let identifier = live.identifier.hash(&self.keys.pepper);
         let counted = Place::of(&live.identifier, &self.keys.pepper).right();
         let via = live.via;
         let live = self.challenges.get_mut(&id).ok_or(RegisterRefusal::NoChallenge)?;
         live.attempts_left = live.attempts_left.saturating_sub(1);
         let attempts_left = live.attempts_left;
-        let right: bool = expected.ct_eq(&given).into();
-        if right || attempts_left == 0 {
+        live.used = right;
+        if !right && attempts_left == 0 {
             self.end(id);
         }
         match right {
-            true => Ok(Right { identifier, via, counted }),
+            true => Ok(Verified::Right(Right { identifier, via, counted })),
             false => Err(RegisterRefusal::WrongCode { attempts_left }),
         }
     }
@@ -397,6 +416,17 @@ impl Registrar {
     }
 
     fn live(
+        &self,
+        account: AccountId,
+        id: ChallengeId,
+        now: Timestamp,
+    ) -> Result<&Challenge, RegisterRefusal> {
+        let told = self.told(account, id, now)?;
+        if told.used { Err(RegisterRefusal::NoChallenge) } else { Ok(told) }
+    }
+
+    /// One that is live, or was until its code was right.
+    fn told(
         &self,
         account: AccountId,
         id: ChallengeId,

@@ -15,7 +15,7 @@ use protocol::registration::limits::Counts;
 use protocol::registration::wire::{
     IdentifierKind, RegisterRefusal, RegisterRequest, RegisterResponse, SentVia, Told,
 };
-use protocol::registration::{Identifier, Keys, Policy, Registrar};
+use protocol::registration::{Identifier, Keys, Policy, Registrar, Verified};
 use protocol::sim::Party;
 use protocol::time::{DAY, Timestamp};
 
@@ -183,12 +183,19 @@ impl Relay {
                 Err(RegisterRefusal::Suspended)
             }
             RegisterRequest::Verify { challenge, code, proof } => {
-                self.registrar.verify(account, challenge, &code, &proof, cx.now).map(|_| {
-                    self.accounts.insert(account);
-                    self.stopped.remove(&account);
-                    self.admitted.insert(account);
-                    admitted(account, cx.now)
-                })
+                match self.registrar.verify(account, challenge, &code, &proof, cx.now) {
+                    Ok(Verified::Right(_)) => {
+                        self.accounts.insert(account);
+                        self.stopped.remove(&account);
+                        self.admitted.insert(account);
+                        Ok(admitted(account, cx.now))
+                    }
+                    Ok(Verified::Again) if self.admitted.contains(&account) => {
+                        Ok(admitted(account, cx.now))
+                    }
+                    Ok(Verified::Again) => Err(RegisterRefusal::NoChallenge),
+                    Err(refusal) => Err(refusal),
+                }
             }
             RegisterRequest::Standing => Ok(RegisterResponse::Standing(self.told(account))),
             RegisterRequest::Erase => {

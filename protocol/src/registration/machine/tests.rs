@@ -78,12 +78,15 @@ impl World {
         who: &Person,
         challenged: &Challenged,
         code: &str,
-    ) -> Result<IdentifierHash, RegisterRefusal> {
+    ) -> Result<Option<IdentifierHash>, RegisterRefusal> {
         let answer = proof::sign(&who.identity, &challenged.nonce, RELAY);
-        let right =
-            self.registrar.verify(who.account, challenged.challenge, code, &answer, self.now)?;
-        self.counts.add(&right.counted, self.now);
-        Ok(right.identifier)
+        match self.registrar.verify(who.account, challenged.challenge, code, &answer, self.now)? {
+            Verified::Right(right) => {
+                self.counts.add(&right.counted, self.now);
+                Ok(Some(right.identifier))
+            }
+            Verified::Again => Ok(None),
+        }
     }
 }
 
@@ -99,9 +102,33 @@ fn a_right_code_is_accepted_exactly_once() {
     let code = dispatch.code.digits().to_owned();
     assert_eq!(
         world.verify(&ada, &challenged, &code),
-        Ok(address("ada@example.org").hash(&[2; 32]))
+        Ok(Some(address("ada@example.org").hash(&[2; 32])))
     );
+    assert_eq!(world.verify(&ada, &challenged, &code), Ok(None), "nothing is proved twice");
+}
+
+#[test]
+fn an_answer_that_was_lost_is_given_again_until_the_code_is_over_or_replaced() {
+    let (mut world, ada) = (World::new(), person(1));
+    let (challenged, dispatch) = world.challenge(&ada, "ada@example.org").unwrap();
+    let code = dispatch.code.digits().to_owned();
+    assert!(matches!(world.verify(&ada, &challenged, &code), Ok(Some(_))));
+    for _ in 0..10 {
+        assert_eq!(world.verify(&ada, &challenged, &code), Ok(None));
+    }
+    // Nothing else can be done with it, and it is in nobody's way.
+    let wrong = world.verify(&ada, &challenged, &other_than(&code));
+    assert_eq!(wrong, Err(RegisterRefusal::NoChallenge));
+    let again = world.registrar.may_resend(ada.account, challenged.challenge, world.now);
+    assert!(matches!(again, Err(RegisterRefusal::NoChallenge)));
+    world.challenge(&ada, "ada@example.org").unwrap();
     assert_eq!(world.verify(&ada, &challenged, &code), Err(RegisterRefusal::NoChallenge));
+
+    let (challenged, dispatch) = world.challenge(&person(2), "ben@example.org").unwrap();
+    let code = dispatch.code.digits().to_owned();
+    assert!(world.verify(&person(2), &challenged, &code).is_ok());
+    world.now = challenged.expires_at;
+    assert_eq!(world.verify(&person(2), &challenged, &code), Err(RegisterRefusal::NoChallenge));
 }
 
 #[test]
@@ -470,11 +497,13 @@ proptest! {
                 _ => if let Some((told, code, tries, successes)) = seen.last().cloned() {
                     let code = if what == 2 { code } else { other_than(&code) };
                     let result = world.verify(who, &told, &code);
-                    let counted = matches!(result, Ok(_) | Err(RegisterRefusal::WrongCode { .. }));
+                    let counted =
+                        matches!(result, Ok(Some(_)) | Err(RegisterRefusal::WrongCode { .. }));
                     let last = seen.last_mut().unwrap();
                     last.2 = tries + u32::from(counted);
-                    last.3 = successes + u32::from(result.is_ok());
+                    last.3 = successes + u32::from(matches!(result, Ok(Some(_))));
                     prop_assert!(last.2 <= 5 && last.3 <= 1);
+                    prop_assert!(result != Ok(None) || successes == 1, "what was not heard was said");
                 },
             }
             prop_assert_eq!(world.registrar.challenges.len(), world.registrar.by_account.len());

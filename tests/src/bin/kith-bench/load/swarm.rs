@@ -185,7 +185,7 @@ impl Unknown {
         Ok(Self { swarm, relay, pushed: VecDeque::new() })
     }
 
-    /// Sends a request; [`Self::happened`] has the answer.
+    /// Sends a request; [`Self::next`] has the answer.
     pub(super) fn send(&mut self, request: MailboxRequest) -> request_response::OutboundRequestId {
         self.swarm.behaviour_mut().mailbox.send_request(&self.relay, request)
     }
